@@ -335,8 +335,8 @@ _SCALARS: Final[dict[type[inspect.Type], Converter]] = {
     inspect.DecimalType: _scalar_converter(values.as_money, _is_number),
     inspect.StrType: _convert_text,
     inspect.BoolType: _scalar_converter(values.as_boolean, lambda value: type(value) is bool),
-    inspect.DateTimeType: _scalar_converter(values.as_timestamp, values.is_usual_timestamp),
-    inspect.DateType: _scalar_converter(values.as_date, values.is_usual_date),
+    inspect.DateTimeType: _scalar_converter(values.as_timestamp, values.has_no_space),
+    inspect.DateType: _scalar_converter(values.as_date, values.is_day),
     inspect.TimeType: _scalar_converter(values.as_time, values.is_usual_time),
 }
 _NEVER_TEXT: Final = (inspect.IntType, inspect.FloatType, inspect.BoolType)

@@ -78,8 +78,6 @@ is_usual_timestamp: Final = re.compile(
     r"(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?"
 ).fullmatch
 """Match a timestamp in the form of RFC 3339, with or without a zone."""
-is_usual_date: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
-"""Match a date in the form of RFC 3339."""
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BOOLEANS: Final[dict[object, bool]] = {"true": True, "false": False, "1": True, "0": False}
 
@@ -234,6 +232,16 @@ def as_time(value: Any) -> time:
         return time.fromisoformat(f"{text}{fraction and '.'}{fraction[:6]}{zone.upper()}")
     except ValueError:
         raise _invalid("an existing time", value) from None
+
+
+def has_no_space(value: Any) -> bool:
+    """Return True if a timestamp has no whitespace around it."""
+    return bool(value == value.strip())
+
+
+def is_day(value: Any) -> bool:
+    """Return True if a date, or the timestamp in place of it, has no other time of day than midnight."""
+    return has_no_space(value) and as_timestamp(value).time() == time.min
 
 
 def is_usual_time(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -142,6 +142,7 @@ class Page(Generic[RowT]):
 
     Attributes:
         items: the rows, without those that an earlier page of the read contained.
+        indices: the index of each of these rows within the response, from 0.
         count: total number of matching rows, as reported by the server, or None.
         number: index of the page in this read, from 0.
         checkpoint: where to resume after this page.
@@ -149,12 +150,13 @@ class Page(Generic[RowT]):
         document: the response, if its rows are exactly those of ``items``, or None.
     """
 
-    __slots__ = ("_raw", "checkpoint", "count", "document", "items", "meta", "number")
+    __slots__ = ("_raw", "checkpoint", "count", "document", "indices", "items", "meta", "number")
 
     def __init__(
         self,
         items: list[RowT],
         *,
+        indices: Sequence[int],
         count: int | None,
         number: int,
         checkpoint: Checkpoint,
@@ -163,6 +165,7 @@ class Page(Generic[RowT]):
         document: RawPage | None = None,
     ) -> None:
         self.items: list[RowT] = items
+        self.indices: Sequence[int] = indices
         self.count: int | None = count
         self.number: int = number
         self.checkpoint: Checkpoint = checkpoint

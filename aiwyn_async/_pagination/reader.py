@@ -163,6 +163,7 @@ class PageReader(Generic[RowT]):
         indices, items = self.items(page, indices, number)
         return Page(
             items,
+            indices=indices,
             count=page.rows.count,
             number=number,
             checkpoint=checkpoint,

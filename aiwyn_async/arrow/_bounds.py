@@ -13,18 +13,17 @@ from aiwyn_async.arrow._schema import DAY, INSTANT
 
 compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
-_TIME: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
-    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
-)
+_FORM: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]%s(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
+_ANY_TIME: Final = _FORM % r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
+_MIDNIGHT: Final = _FORM % r"00:00:00(?:\.0+)?"
 # Microseconds and days since 1970 of the first and last instant of Python's datetime.
 _INSTANTS: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _DAYS: Final = (-719_162, 2_932_896)
 
 
-def to_days(texts: Any) -> Any:
-    """The days of timestamps as on the wire; ``ArrowInvalid`` for another form."""
-    usual = compute.match_substring_regex(texts, _TIME)
+def to_days(texts: Any, *, of_dates: bool) -> Any:
+    """The days of timestamps as on the wire; ``ArrowInvalid`` for another form, or for a time in a date."""
+    usual = compute.match_substring_regex(texts, _MIDNIGHT if of_dates else _ANY_TIME)
     if not compute.all(usual, min_count=0).as_py():
         raise pa.ArrowInvalid("a timestamp in another form")
     days = compute.utf8_slice_codeunits(texts, 0, 10).cast(DAY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, Self
 
 import msgspec
@@ -26,6 +26,8 @@ class RowPage(Protocol):
 
     @property
     def items(self) -> list[Any]: ...
+    @property
+    def indices(self) -> Sequence[int]: ...
     @property
     def number(self) -> int: ...
     @property

@@ -37,6 +37,7 @@ class RowsOfPage:
         split: returns the JSON of each row.
         document: the response body, if its rows are exactly these.
         key_at: returns the key of a row by its index; None if no key was decoded.
+        indices: the index of each row within the response; those of all rows by default.
 
     Attributes:
         chosen: the JSON of the chosen fields of all rows, if the page was decoded for them.
@@ -51,9 +52,12 @@ class RowsOfPage:
         split: Callable[[], list[msgspec.Raw]],
         document: Document | None = None,
         key_at: Callable[[int], Id | None] | None = None,
+        *,
+        indices: Sequence[int] | None = None,
     ) -> None:
         self.number = number
         self.document = document
+        self.indices = range(length) if indices is None else indices
         self._length = length
         self._split = split
         self._key_at = key_at
@@ -149,18 +153,18 @@ class PageRows:
             DecodeError: ``on_bad_row`` is "raise".
         """
         page, in_page = self._position_of(index)
-        key = page.key_at(in_page)
+        at, key = page.indices[in_page], page.key_at(in_page)
         reason, path = explain(error)
         text = f"{path}: {reason}" if path else reason
         if self.on_bad_row == "raise":
-            named = f"row {in_page} of page {page.number}" + ("" if key is None else f" ({self._key} {key})")
+            named = f"row {at} of page {page.number}" + ("" if key is None else f" ({self._key} {key})")
             raise DecodeError(
                 f'cannot decode {named}: {text}; pass on_bad_row="skip" or "collect" to continue without it',
                 location=f"$.{path}" if path else "$",
             )
         self.counts.bad_rows += 1
         if self.on_bad_row == "collect":
-            self.bad_rows.append(BadRow(page.number, in_page, text, bytes(page.rows[in_page]), key))
+            self.bad_rows.append(BadRow(page.number, at, text, bytes(page.rows[in_page]), key))
 
     def _position_of(self, index: int) -> tuple[RowsOfPage, int]:
         number = bisect_right(self._ends, index)
@@ -173,13 +177,20 @@ def _convert_page(page: RowPage, key: str) -> RowsOfPage:
     if rows and isinstance(rows[0], msgspec.Raw):
         decode_key = key_decoder(key)
         return RowsOfPage(
-            page.number, len(rows), rows.copy, page.document, lambda index: decode_key(bytes(rows[index]))
+            page.number,
+            len(rows),
+            rows.copy,
+            page.document,
+            lambda index: decode_key(bytes(rows[index])),
+            indices=page.indices,
         )
     if rows and is_key_only(type(rows[0])):
         key_at = functools.partial(_key_at, rows)
     elif rows and isinstance(rows[0], Id | None):
         key_at = rows.__getitem__
-    converted = RowsOfPage(page.number, len(rows), page.raw_items, page.document, key_at)
+    converted = RowsOfPage(
+        page.number, len(rows), page.raw_items, page.document, key_at, indices=page.indices
+    )
     if isinstance(rows, ChosenRows):
         converted.chosen = b",".join(rows.blocks)
     return converted

@@ -200,7 +200,9 @@ class RowSchema:
             batch: Any = pa.RecordBatch.from_struct_array(rows.view(self._row))
             return pa.Table.from_batches([batch])
         columns = [
-            to_days(column) if field.type == DAY else column.view(field.type)
+            to_days(column, of_dates=isinstance(members_of(self._kinds[field.name])[0], inspect.DateType))
+            if field.type == DAY
+            else column.view(field.type)
             for column, field in zip(rows.flatten(), self._row, strict=True)
         ]
         return pa.table(columns, schema=pa.schema(list(self._row)))

@@ -64,6 +64,10 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(
                 "signed contains {id}, which must be known before the body is trusted; set id_header"
             )
+        if "{id}{body}" in self.signed or "{body}{id}" in self.signed:
+            raise ConfigurationError(
+                "signed needs a separator between {id} and {body}, or an end of one could pass as the other"
+            )
         if self.id_header is not None and self.id_key is not None:
             raise ConfigurationError("id_header and id_key exclude each other; set one of them")
         if self.timestamp_header is not None and self.timestamp_prefix is not None:

@@ -195,16 +195,19 @@ class WebhookVerifier:
                 if _ISO_TIMESTAMP.fullmatch(text):
                     return datetime.fromisoformat(text).astimezone(UTC).timestamp()
             raise WebhookVerificationError("the timestamp is not an ISO 8601 time with an offset")
-        # int() also accepts spaces, signs, underscores and the digits of other scripts.
-        if not (text.isascii() and text.isdigit() and len(text) <= _MAX_TIMESTAMP_DIGITS[unit]):
+        # int() also accepts spaces, signs, underscores and the digits of other scripts. A leading zero could
+        # be the end of an id that is signed without a separator.
+        is_number = text.isascii() and text.isdigit() and not text.startswith("0")
+        if not is_number or len(text) > _MAX_TIMESTAMP_DIGITS[unit]:
             raise WebhookVerificationError(f"the timestamp is not a whole number of epoch {unit}")
         return int(text) / 1000 if unit == "milliseconds" else int(text)
 
     def _check_id(self, text: str) -> str:
-        names, following = self._signed_parts[1::2], self._signed_parts[2::2]
-        separator = dict(zip(names, following, strict=True)).get("id", "")
-        # With the separator in the id, two different deliveries could have the same signed text.
-        if not _is_plain(text) or (separator and separator in text):
+        parts = self._signed_parts
+        beside = zip(parts[1::2], parts[::2], parts[2::2], strict=False)
+        separators = [part for name, *each in beside if name == "id" for part in each if part]
+        # With a separator in the id, two different deliveries could have the same signed text.
+        if not _is_plain(text) or any(separator in text for separator in separators):
             raise WebhookVerificationError("the delivery id is malformed")
         return text
 

@@ -87,6 +87,16 @@ async def test_reads_collect_one_malformed_row(serve: Serve, read: str) -> None:
     assert [bad.index for bad in reader.bad_rows] == [1]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+async def test_bad_row_of_export_has_its_index_in_the_response(
+    serve: Serve, tmp_path: Path, suffix: str
+) -> None:
+    aiwyn = serve('{"id":1}', "NaN", '{"id":1}', '{"id":4,"totalAmount":"a lot"}')
+    pager = aiwyn.invoices.list(on_bad_row="collect")
+    await export(pager, tmp_path / f"x.{suffix}")
+    assert sorted(bad.index for bad in pager.bad_rows) == [1, 3]
+
+
 async def test_decode_error_names_key_and_value(serve: Serve, tmp_path: Path) -> None:
     aiwyn = serve('{"id":4711,"totalAmount":"a lot"}')
 

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
 
@@ -149,3 +150,28 @@ def test_outputs_agree_on_a_kind(name: str, wrapped_in: str) -> None:
                 continue
             in_columns = expected if fits_money_columns(expected) or "Decimal" not in name else REJECTED
             assert arrow(row_type, row) == in_columns, row
+
+
+@pytest.mark.parametrize("name", ["datetime", "date", "float", "str"])
+def test_outputs_agree_on_repaired_rows(name: str) -> None:
+    kind, tokens = KINDS[name]
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", kind)])
+    for token in [*tokens.split(), '"2024-05-01T00:00:00Z"', '" 2024-05-01"', '"2024-05-01T10:11+05"']:
+        row = f'{{"id":1,"value":{token}}}'
+        decoder: PageDecoder[Any] = PageDecoder(row_type, Envelope(("rows",)))
+        expected = decoder.decode(f'{{"rows":[{row}]}}'.encode()).repaired
+        for write in (
+            RowSchema(row_type).table,
+            partial(format_for(Path("x.csv"), row_type, "x").write_part, io.BytesIO()),
+        ):
+            rows = page_of(row)
+            write(rows)
+            assert rows.counts.repaired_rows == expected, row
+
+
+def test_time_of_day_that_a_date_drops_is_counted() -> None:
+    row_type: Any = msgspec.defstruct("Row", [("id", int), ("value", date)])
+    rows = ['{"id":1,"value":"2024-05-01T00:00:00Z"}', '{"id":2,"value":"2024-05-01T10:00:00Z"}']
+    decoder: PageDecoder[Any] = PageDecoder(row_type, Envelope(("rows",)))
+    page = decoder.decode(f'{{"rows":[{",".join(rows)}]}}'.encode())
+    assert (len(page.rows), page.repaired) == (2, 1)

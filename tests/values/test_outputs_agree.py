@@ -249,6 +249,7 @@ def _check(body: bytes) -> None:
 @example(['{"id":1,"dueDate":"9999-12-31T23:59:59-05:00"}', '{"id":2}'])
 @example(['{"id":1,"totalAmount":"1_000.5"}', '{"id":2,"totalAmount":1E+999999}', '{"id":3,"dueDate":""}'])
 @example(['{"id":"00123","lineItems":[{"id":"1"}]}', '{"id":456,"lineItems":[{"id":2}]}'])
+@example(['{"id":2,"id":1,"totalAmount":1,"totalAmount":2,"TotalAmount":3,"lineItems":[{"id":1,"id":2}]}'])
 @example([f'{{"id":1,"x":{"[" * 3000}1{"]" * 3000}}}', '{"id":2}'])
 def test_outputs_agree_on_value_or_rejection(rows: list[str]) -> None:
     check(rows)

@@ -75,13 +75,27 @@ def test_seen_needs_a_signed_delivery_id() -> None:
         make_verifier("top", scheme=plain, seen=never_seen)
 
 
-@pytest.mark.parametrize("signed", ["id{id}.{body}", "{id}.{body}", "{body}id{id}."])
+@pytest.mark.parametrize("signed", ["id{id}.{body}", "{id}.{body}", "{body}id{id}.", "{body}.{id}"])
 def test_delivery_id_must_not_contain_its_separator(signed: str) -> None:
     plain = Scheme(signature_header="x-signature", id_header="x-id", signed=signed, encoding="hex")
     message = signed.format(id="a.b", body=BODY.decode()).encode()
     headers = {"x-id": "a.b", "x-signature": hmac.new(b"top", message, hashlib.sha256).hexdigest()}
     with pytest.raises(WebhookVerificationError, match="malformed"):
         make_verifier("top", scheme=plain).verify(BODY, headers)
+
+
+def test_end_of_a_delivery_id_cannot_pass_as_the_start_of_its_timestamp() -> None:
+    scheme = Scheme(
+        signature_header="x-signature",
+        id_header="x-id",
+        timestamp_header="x-at",
+        signed="{id}{timestamp}{body}",
+    )
+    digest = base64.b64encode(hmac.digest(KEY, f"msg_10{NOW}".encode() + BODY, "sha256")).decode()
+    headers = {"x-id": "msg_10", "x-at": str(NOW), "x-signature": digest}
+    assert make_verifier(KEY, scheme=scheme).verify(BODY, headers).id == "msg_10"
+    with pytest.raises(WebhookVerificationError, match="whole number"):
+        make_verifier(KEY, scheme=scheme).verify(BODY, {**headers, "x-id": "msg_1", "x-at": f"0{NOW}"})
 
 
 @pytest.mark.parametrize(
@@ -93,6 +107,8 @@ def test_delivery_id_must_not_contain_its_separator(signed: str) -> None:
         {"signed": "{id}.{timestmp}.{timestamp}.{body}"},
         {"signed": "{msg_id}.{id}.{timestamp}.{body}"},
         {"signed": "{}{id}.{timestamp}.{body}"},
+        {"signed": "{timestamp}{id}{body}"},
+        {"signed": "{body}{id}.{timestamp}"},
         {"timestamp_format": "ms"},
         {"timestamp_header": None},
         {"timestamp_prefix": "t="},
