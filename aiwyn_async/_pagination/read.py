@@ -82,7 +82,8 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
         for name in options:
             if name not in allowed:
                 raise TypeError(
-                    f"{verb}() got an unexpected keyword argument {name!r}; it takes {', '.join(allowed)}"
+                    f"{verb}() got an unexpected keyword argument {name!r}; its options are "
+                    f"{', '.join(allowed)}; see help() for its other arguments"
                 )
         return cls(**_checked(options))
 

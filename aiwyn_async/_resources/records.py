@@ -105,7 +105,8 @@ class RecordWrite:
     ) -> None:
         batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         raise_on_partial = check_flag("raise_on_partial", raise_on_partial)
-        if isinstance(records, (str, bytes, Mapping)):
+        is_iterable = isinstance(records, (Iterable, AsyncIterable))
+        if isinstance(records, (str, bytes, Mapping)) or not is_iterable:
             raise ConfigurationError("records must be an iterable of records; pass a single record in a list")
         self.report: WriteReport = WriteReport()
         self._session = session
