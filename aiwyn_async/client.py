@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import warnings
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -74,8 +75,8 @@ class ClientOptions(CallOptions, total=False):
     endpoints: Mapping[str, Mapping[str, str]]
     warn_undocumented: bool
     allow_insecure_http: bool
-    proxy: str
-    ssl_context: Any
+    proxy: str | None
+    ssl_context: ssl.SSLContext | None
     clock: Clock
 
 

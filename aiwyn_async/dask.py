@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-import pyarrow as pa
-from dask.base import tokenize
-from distributed import Client, Future, Semaphore, Worker, WorkerPlugin, get_worker
+try:
+    import pyarrow as pa
+    from dask.base import tokenize
+    from distributed import Client, Future, Semaphore, Worker, WorkerPlugin, get_worker
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in {"dask", "distributed", "pyarrow"}:
+        raise
+    raise ModuleNotFoundError(
+        'aiwyn_async.dask is an extra; run: pip install "aiwyn-async[dask]"', name=_error.name
+    ) from None
 
 from aiwyn_async._core.checks import check_positive
 from aiwyn_async._core.pull_report import PullReport

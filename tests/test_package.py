@@ -73,6 +73,12 @@ def test_client_loads_no_extra() -> None:
     )
 
 
+def test_blocking_client_and_exports_load_no_extra() -> None:
+    assert not (EXTRAS - {"aiohttp", "backoff", "anyio"}) & loaded_after(
+        "from aiwyn_async import Aiwyn; import aiwyn_async.export, aiwyn_async.notebook"
+    )
+
+
 @pytest.mark.parametrize("name", aiwyn_async.__all__)
 def test_every_exported_name_can_be_imported(name: str) -> None:
     assert getattr(aiwyn_async, name) is not None

@@ -45,8 +45,10 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def __aiter__(self) -> Iteration[ItemT]:
         return self
 
-    def __iter__(self) -> NoReturn:
-        raise TypeError("rows and pages are read asynchronously; use 'async for'")
+    if not TYPE_CHECKING:  # with NoReturn, list() of it would pass
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("rows and pages are read asynchronously; use 'async for'")
 
     @staticmethod
     def _expect_generator(this: ref[Iteration[Any]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, Final, Generic, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, cast
 
 import msgspec
 
@@ -82,7 +82,8 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
         for name in options:
             if name not in allowed:
                 raise TypeError(
-                    f"{verb}() got an unexpected keyword argument {name!r}; it takes {', '.join(allowed)}"
+                    f"{verb}() got an unexpected keyword argument {name!r}; its options are "
+                    f"{', '.join(allowed)}; see help() for its other arguments"
                 )
         return cls(**_checked(options))
 
@@ -209,9 +210,11 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
         """Iterate over all rows, fetching pages as needed; a cancelled step can be repeated."""
         return Iteration(self._chunks())
 
-    def __iter__(self) -> NoReturn:
-        kind = type(self).__name__
-        raise TypeError(f"a {kind} is read asynchronously; use 'async for row in {kind.lower()}'")
+    if not TYPE_CHECKING:  # with NoReturn, list() of it would pass
+
+        def __iter__(self) -> NoReturn:
+            kind = type(self).__name__
+            raise TypeError(f"a {kind} is read asynchronously; use 'async for row in {kind.lower()}'")
 
     def pages(self) -> Iteration[Page[RowT]]:
         """Iterate over the pages. The ``checkpoint`` of a page resumes after it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
 import msgspec
 
@@ -105,7 +105,8 @@ class RecordWrite:
     ) -> None:
         batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         raise_on_partial = check_flag("raise_on_partial", raise_on_partial)
-        if isinstance(records, (str, bytes, Mapping)):
+        given: Any = records
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, (Iterable, AsyncIterable)):
             raise ConfigurationError("records must be an iterable of records; pass a single record in a list")
         self.report: WriteReport = WriteReport()
         self._session = session
@@ -128,8 +129,10 @@ class RecordWrite:
         """Write all records and return the report."""
         return self._write_all().__await__()
 
-    def __iter__(self) -> NoReturn:
-        raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
+    if not TYPE_CHECKING:  # with NoReturn, list() of it would pass
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("a RecordWrite is read asynchronously; use 'async for outcome in write'")
 
     def __aiter__(self) -> Iteration[RecordOutcome]:
         """Write, and yield the outcome of each record in order.

@@ -10,9 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._decoding.exact import ExactRow
 from aiwyn_async._decoding.values import InvalidValueError, shorten, unbounded_decimal
-from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._schema import ID, WHOLE_OR_FRACTION, members_of
 from aiwyn_async.models.base import NOT_MONEY
@@ -130,10 +128,3 @@ def _nullable(convert: Convert) -> Convert:
 
 def _add_zone(value: Any, _path: str) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
-
-
-def extra_json(exact: ExactRow) -> str | None:
-    """Return the fields that the row type does not have as a JSON object; None without any."""
-    if not exact.unknown:
-        return None
-    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()

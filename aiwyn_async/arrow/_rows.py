@@ -21,6 +21,7 @@ from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
+from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
@@ -241,3 +242,10 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
             f"rows that are lists, as of the array_like {row_type.__name__}, have no columns; write .jsonl"
         )
     return chosen_fields(row_type)
+
+
+def extra_json(exact: ExactRow) -> str | None:
+    """Return the fields that the row type does not have as a JSON object; None without any."""
+    if not exact.unknown:
+        return None
+    return encode_json({path: msgspec.Raw(raw) for path, raw in exact.unknown.items()}).decode()

@@ -25,10 +25,10 @@ from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async.arrow._bounds import has_bounds, is_within_bounds, to_days
-from aiwyn_async.arrow._cells import Cells, extra_json
+from aiwyn_async.arrow._cells import Cells
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of, extra_json
 from aiwyn_async.arrow._schema import (
     DAY,
     arrow_type,

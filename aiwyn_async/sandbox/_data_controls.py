@@ -65,7 +65,10 @@ class DataControls:
             refresh_rows(self._database, RESOURCES[name])
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
-        """Return the rows of a SELECT; money is in cents, instants in microseconds."""
+        """Return the rows of a SELECT.
+
+        Columns are in snake_case, such as ``client_id``; money is in cents, instants in microseconds.
+        """
         return self._database.query(sql, parameters)
 
     def scalar(self, sql: str, parameters: Sequence[SqlValue] = ()) -> SqlValue:

@@ -72,9 +72,17 @@ def test_none_is_refused_for_options_that_always_have_a_value(option: str) -> No
         AiwynClient(base_url=URL, api_key="key-of-this-test", **{option: None})  # type: ignore[arg-type]
 
 
-def test_sync_without_its_extra_names_the_install_command() -> None:
-    code = "import sys; sys.modules['duckdb'] = None; from aiwyn_async.sync import sync"
+@pytest.mark.parametrize(
+    ("statement", "missing", "message"),
+    [
+        ("from aiwyn_async.sync import sync", "duckdb", "sync is an extra; run: pip install {}[duckdb]"),
+        ("import aiwyn_async.dask", "distributed", "aiwyn_async.dask is an extra; run: pip install {}[dask]"),
+        ("import aiwyn_async.dask", "pyarrow", "aiwyn_async.dask is an extra; run: pip install {}[dask]"),
+    ],
+)
+def test_module_without_its_extra_names_the_install_command(
+    statement: str, missing: str, message: str
+) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; {statement}"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == (
-        'ModuleNotFoundError: sync is an extra; run: pip install "aiwyn-async[duckdb]"'
-    )
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: " + message.format('"aiwyn-async') + '"'

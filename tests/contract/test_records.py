@@ -204,6 +204,13 @@ async def test_malformed_record_in_a_list_is_refused_before_any_request(
     assert box.calls("records.upsert") == 0
 
 
+@pytest.mark.parametrize("given", [None, 7, Record(type="A"), {"type": "A"}, "A"])
+def test_records_that_are_no_iterable_are_refused(given: Any) -> None:
+    aiwyn = AiwynClient(base_url="http://127.0.0.1:1", token="t")
+    with pytest.raises(ConfigurationError, match="pass a single record in a list"):
+        aiwyn.records.upsert(given)
+
+
 async def test_update_without_system_ref_is_refused_before_any_request(
     sandbox: tuple[Sandbox, AiwynClient],
 ) -> None:

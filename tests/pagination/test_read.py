@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -89,7 +89,7 @@ async def test_error_is_the_one_that_ended_the_latest_use(
 def test_read_is_not_iterated_synchronously(make: Make) -> None:
     client = AiwynClient(base_url="http://127.0.0.1:1", token="t")
     with pytest.raises(TypeError, match="async for"):
-        list(make(client))
+        list(cast("Any", make(client)))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_read_is_not_iterated_synchronously(make: Make) -> None:
 )
 def test_unknown_option_names_the_verb(call: Callable[[Any], object], verb: str) -> None:
     client = AiwynClient(base_url="http://127.0.0.1:1", token="t")
-    with pytest.raises(TypeError, match=rf"^{verb}\(\) got an unexpected keyword argument"):
+    with pytest.raises(TypeError, match=rf"^{verb}\(\) got an unexpected .*see help\(\) for its"):
         call(client)
 
 

@@ -37,3 +37,8 @@ async def check(aiwyn: AiwynClient) -> None:
         assert_type(plain, InvoiceSearchRow)
     async for page in aiwyn.invoices.pull().decode_as(dict).pages():
         assert_type(page.items, list[dict[str, Any]])
+    AiwynClient(proxy=None, ssl_context=None)
+    AiwynClient(ssl_context=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    list(aiwyn.invoices.list())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    list(aiwyn.invoices.pull().pages())  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    list(aiwyn.records.upsert([]))  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -27,9 +27,8 @@ from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._cells import extra_json
 from aiwyn_async.arrow._options import EXTRA_COLUMN, ColumnOptions
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of
+from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of, extra_json
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._part_files import join_files
 
