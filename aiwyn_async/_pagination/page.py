@@ -156,7 +156,7 @@ class Page(Generic[RowT]):
         self,
         items: list[RowT],
         *,
-        indices: Sequence[int],
+        indices: Sequence[int] | None = None,
         count: int | None,
         number: int,
         checkpoint: Checkpoint,
@@ -165,7 +165,7 @@ class Page(Generic[RowT]):
         document: RawPage | None = None,
     ) -> None:
         self.items: list[RowT] = items
-        self.indices: Sequence[int] = indices
+        self.indices: Sequence[int] = range(len(items)) if indices is None else indices
         self.count: int | None = count
         self.number: int = number
         self.checkpoint: Checkpoint = checkpoint

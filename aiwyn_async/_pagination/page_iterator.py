@@ -167,13 +167,7 @@ class PageIterator(Generic[RowT]):
         """Return the page for a read without rows."""
         meta = PageMeta(200, None, (), 0.0, self.report.bytes)
         return Page(
-            [],
-            indices=(),
-            count=self.report.total_count,
-            number=0,
-            checkpoint=self.checkpoint(),
-            meta=meta,
-            raw=list,
+            [], count=self.report.total_count, number=0, checkpoint=self.checkpoint(), meta=meta, raw=list
         )
 
     def end(self, *, strict: bool) -> None:
