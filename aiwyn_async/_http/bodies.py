@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.compression_utils import ZLibDecompressor
 
 from aiwyn_async._http.charsets import UnknownCharsetError, as_utf8
 from aiwyn_async._http.messages import FailureKind, is_success
@@ -17,7 +16,7 @@ MAX_NAME_LENGTH: Final = 8192
 """Characters of a header value quoted in an error, as many as aiohttp reads; shortened after masking."""
 SMALL_PIECE: Final = 4096
 """Bytes; a body in smaller pieces is joined, since each piece is an object."""
-READABLE_ENCODINGS: Final = {"", "identity", "gzip", "x-gzip", "deflate", "br", "zstd"}
+READABLE_ENCODINGS: Final = {"", "identity", "gzip", "deflate", "br", "zstd"}
 PARTIAL_CONTENT: Final = 206
 UNCHECKED_BYTES: Final = 16 * 1024 * 1024
 MAX_EXPANSION: Final = 100
@@ -59,8 +58,7 @@ async def _read(
     readable = encoding in READABLE_ENCODINGS
     if not is_success(response.status):
         start = await _beginning(response, stage)
-        plain = _gunzip(start, MAX_ERROR_BODY) if encoding == "x-gzip" else start
-        return plain if readable and isinstance(plain, bytes) else b""
+        return start if readable else b""
     if not readable:
         return UnusableBody(
             FailureKind.UNKNOWN_ENCODING,
@@ -74,18 +72,7 @@ async def _read(
     body = _too_large(max_bytes) if length > max_bytes else await _read_capped(response, max_bytes, stage)
     if isinstance(body, UnusableBody):
         response.close()
-    elif encoding == "x-gzip":
-        return _gunzip(body if isinstance(body, bytes) else b"".join(body), max_bytes)
     return body
-
-
-def _gunzip(body: bytes, max_bytes: int) -> bytes | UnusableBody:
-    """Decompress x-gzip, another name of gzip (RFC 9110, 8.4.1.3) that aiohttp does not know."""
-    try:
-        plain = ZLibDecompressor(encoding="gzip").decompress_sync(body, max_bytes + 1)
-    except Exception:  # noqa: BLE001 (those of zlib and isal have no common base)
-        return UnusableBody(FailureKind.ENCODING, "the body cannot be decoded by its Content-Encoding")
-    return _too_large(max_bytes) if len(plain) > max_bytes else plain
 
 
 def undecodable_body(

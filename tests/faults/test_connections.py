@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import socket
 import ssl
 import subprocess
@@ -457,25 +456,6 @@ async def test_encoding_that_was_not_requested_is_named(connect: Connect, encodi
     async with FaultServer([READ, send(http_response(headers={"Content-Encoding": encoding}))]) as server:
         with pytest.raises(DecodeError, match="Content-Encoding"):
             await session_of(connect(server.url)).call(GET)
-
-
-async def test_x_gzip_is_read_as_gzip(connect: Connect) -> None:
-    def zipped(body: bytes, status: int = 200) -> list[Step]:
-        headers = {"Content-Encoding": "X-GZip"}
-        return [READ, send(http_response(status, gzip.compress(body), headers))]
-
-    damaged = [READ, send(http_response(200, b"no gzip", {"Content-Encoding": "x-gzip"}))]
-    async with FaultServer(zipped(b'{"id":1,"invoiceNumber":"A1"}')) as server:
-        aiwyn = connect(server.url, retries=0, max_response_bytes=2048)
-        assert (await aiwyn.invoices.get(1)).invoice_number == "A1"
-        for script, error in (
-            (zipped(b'{"message":"no such thing"}', 404), "the server says: no such thing"),
-            (zipped(bytes(4096)), "larger than max_response_bytes"),
-            (damaged, "cannot be decoded by its Content-Encoding"),
-        ):
-            server.play(script)
-            with pytest.raises(RequestError, match=error):
-                await aiwyn.invoices.get(1)
 
 
 @pytest.mark.parametrize("cut", [slice(-6), slice(10)])
