@@ -101,7 +101,7 @@ class RangePlan:
 
     def next_request(self) -> RangeRequest | None:
         """Return the next request, or None if no other one is allowed now."""
-        if self._needs_last:
+        if self._needs_last and self._segments:
             self._needs_last = False
             self._waits_for_last = True
             after = self._segments[0].start if self._unverified is None else None

@@ -149,6 +149,16 @@ def test_highest_key_is_verified_in_the_whole_list() -> None:
     assert plan.missing == [MissingRange(5, None, "the highest key, 9, was not received")]
 
 
+def test_highest_key_is_not_requested_if_no_range_is_left() -> None:
+    """The first page failed, and the server has no row."""
+    plan = RangePlan(1, ranges=1, ordered=False)
+    request = next_request(plan)
+    plan.receive_last_key([])
+    plan.fail_page(request, "failure", may_be_page_size=True)
+    assert plan.next_request() is None
+    assert plan.missing == [MissingRange(None, None, "failure")]
+
+
 @pytest.mark.parametrize(("highest", "is_missing"), [("z", True), ("b", False)])
 def test_highest_text_key_is_verified(highest: str, is_missing: bool) -> None:
     plan = RangePlan(2, ranges=1, ordered=False)
