@@ -161,6 +161,4 @@ async def test_ids_that_a_table_does_not_distinguish_are_named(
     served.firm.put(3, "2025-03-02T03:00:00Z", id="INV-3")
     result = await sync(reader.invoices, path)
     assert result.inserted == 2
-    assert result.problems == [
-        "1 ids arrived as a number and as text (1), and the table has one row for both"
-    ]
+    assert result.problems == ["1 ids arrived as a number and as text (1); the table has one row for both"]
