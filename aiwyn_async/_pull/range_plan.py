@@ -70,7 +70,7 @@ class RangePlan:
         self._history = PageHistory()
         self._probes = 0
         is_open = left is not None and any(each.until is None for each in left)
-        self._needs_last = is_open and ranges > 1 and last_key is None
+        self._needs_last = is_open and last_key is None
         self._waits_for_last = False
         self._empty_last = False
         self._last_text: str | None = None
@@ -101,11 +101,10 @@ class RangePlan:
 
     def next_request(self) -> RangeRequest | None:
         """Return the next request, or None if no other one is allowed now."""
-        if self._needs_last:
+        if self._needs_last and self._segments:
             self._needs_last = False
             self._waits_for_last = True
-            after = self._segments[0].start if self._unverified is None else None
-            return RangeRequest(purpose="last", after=after)
+            return RangeRequest(purpose="last")  # of all rows, since no filter matches those without a key
         if not self._segments:
             self._reread_suspects()
         if self._waits_for_last or not self._segments:
@@ -231,8 +230,11 @@ class RangePlan:
         reached = [each.after for each in self._segments if isinstance(each.after, int)]
         if are_integers(keys) and keys[0] >= max(reached, default=keys[0]):
             self.last_key = keys[0]
-        elif len(keys) == 1 and isinstance(keys[0], str) and keys[0] != self._segments[-1].after:
-            self._last_text = keys[0]
+        elif len(keys) == 1 and isinstance(keys[0], str):
+            after = self._segments[-1].after
+            # One that is not above the keys received is the highest since others were deleted.
+            if keys[0] != after and follows_in_order(after, keys):
+                self._last_text = keys[0]
         else:  # not the last row
             self.reject(keys)
 

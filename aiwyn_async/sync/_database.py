@@ -143,9 +143,8 @@ class DatabaseFile:
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():
-            # To read the start of a pipe or a terminal would wait.
-            # An empty file may be left of a run that met a full disk.
-            if not path.is_file() or not (is_database(path) or path.stat().st_size == 0):
+            # To read the start of a pipe or a terminal would wait. A full disk can leave an empty file.
+            if not path.is_file() or not (path.stat().st_size == 0 or is_database(path)):
                 raise StorageError(f"{path} is not a DuckDB database; use another file or remove it")
             self._check_log()
             return False

@@ -139,7 +139,7 @@ def test_range_that_contains_the_highest_key_does_not_end_below_it() -> None:
 def test_highest_key_is_verified_in_the_whole_list() -> None:
     plan = RangePlan(2, ranges=2, ordered=False, left=[KeyRange(5, None)])
     last = next_request(plan)
-    assert (last.purpose, last.after) == ("last", 5)
+    assert (last.purpose, last.after) == ("last", None)
     plan.receive_last_key([9])
     for _ in range(2):
         plan.receive_page(next_request(plan), [], None)
@@ -147,6 +147,16 @@ def test_highest_key_is_verified_in_the_whole_list() -> None:
     assert (last.purpose, last.after) == ("last", None)
     plan.receive_last_key([9])
     assert plan.missing == [MissingRange(5, None, "the highest key, 9, was not received")]
+
+
+def test_highest_key_is_not_requested_if_no_range_is_left() -> None:
+    """The first page failed, and the server has no row."""
+    plan = RangePlan(1, ranges=1, ordered=False)
+    request = next_request(plan)
+    plan.receive_last_key([])
+    plan.fail_page(request, "failure", may_be_page_size=True)
+    assert plan.next_request() is None
+    assert plan.missing == [MissingRange(None, None, "failure")]
 
 
 @pytest.mark.parametrize(("highest", "is_missing"), [("z", True), ("b", False)])
@@ -162,6 +172,17 @@ def test_highest_text_key_is_verified(highest: str, is_missing: bool) -> None:
     missing = MissingRange("b", None, "the highest key, z, was not received")
     assert plan.missing == [missing] * is_missing
     assert not plan.remaining
+
+
+def test_highest_text_key_may_be_deleted_after_the_first_page() -> None:
+    """The highest of the other keys was received."""
+    plan = RangePlan(3, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b", "c"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key(["a"])
+    plan.receive_page(next_request(plan), [], None)
+    assert plan.next_request() is None
+    assert not plan.missing
 
 
 @pytest.mark.parametrize("last_page", [[], ["z"]])

@@ -152,7 +152,7 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
     assert b"Could not set lock" in other.stderr
 
 
-@pytest.mark.parametrize("size", [100, 5000, 12287])
+@pytest.mark.parametrize("size", [0, 100, 5000, 12287])
 async def test_file_whose_creation_was_interrupted_is_created_again(
     size: int, served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
