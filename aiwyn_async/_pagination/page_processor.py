@@ -35,6 +35,8 @@ class Candidate(NamedTuple, Generic[RowT]):
 
     page: DecodedPage[RowT]
     result: PageResult
+    digest: bytes | None
+    """Of a page with rows without keys."""
 
     @property
     def keys(self) -> Sequence[Id | None]:
@@ -112,10 +114,11 @@ class PageProcessor(Generic[RowT]):
         values, digests = self._order_values(page), self._reader.digests(page)
         unordered = [index for index, row in enumerate(values) if row is None]
         ordered = [row for row in values if row is not None]
-        result = PageResult(
-            page.keys, (), page.rows.count, ordered, unordered, self._is_repeat(digests), digests=digests
-        )
-        return Candidate(page, self._pagination.normalized(result))
+        text = " ".join(map(str, digests))
+        digest = hashlib.blake2b(text.encode(), digest_size=12).digest() if text else None
+        is_repeat = digest in self._keyless_pages
+        result = PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat, digests=digests)
+        return Candidate(page, self._pagination.normalized(result), digest)
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
         known = bool(self._query.key) and self.keys.has_all(candidate.page.keys)
@@ -152,6 +155,8 @@ class PageProcessor(Generic[RowT]):
         self.count_page(page, len(rows), decision)
         if candidate.result.is_repeat:  # rows without keys, which may be equal, are yielded again
             self.report.duplicates += len(rows)
+        if decision.use and candidate.digest is not None:
+            self._keyless_pages.add(candidate.digest)
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)
@@ -215,15 +220,6 @@ class PageProcessor(Generic[RowT]):
         if page.rows.bad:  # counted before the checkpoint is created, which stores the count
             self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(rows))
         return rows
-
-    def _is_repeat(self, digests: Sequence[Id | None]) -> bool:
-        """Return whether a page with rows without keys is repeated, by their bytes."""
-        if not digests:
-            return False
-        digest = hashlib.blake2b(" ".join(map(str, digests)).encode(), digest_size=12).digest()
-        is_known = digest in self._keyless_pages
-        self._keyless_pages.add(digest)
-        return is_known
 
     def _order_values(self, page: DecodedPage[RowT]) -> list[tuple[Any, ...] | None]:
         if not self._order or not page.keys:
