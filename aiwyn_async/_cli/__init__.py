@@ -23,6 +23,7 @@ def main() -> None:
     code = _run()
     if code == termination.ending[1]:
         _end_threads(code)
+        termination.install()  # as one more signal would change the exit code
     sys.exit(code)
 
 
