@@ -247,6 +247,7 @@ class SyncJob:
         self.updated += written.updated
 
     def _to_arrow(self, pages: list[Page[Any]]) -> Any:
+        self._name_equal_ids([row.key for page in pages for row in page.items])
         rows = PageRows.of(pages, self._reads.on_bad_row, self._reads.key)
         table = self._table.to_arrow(rows)
         rows.counts.add_to(self.counts)
@@ -257,6 +258,16 @@ class SyncJob:
         self.skipped.add(rows.bad_rows)
         self._mark_received(self.skipped.keys)
         return table
+
+    def _name_equal_ids(self, keys: Sequence[Id | None]) -> None:
+        """Name the ids of rows that a table, whose ids are all text then, does not distinguish."""
+        texts = {key for key in keys if isinstance(key, str)}
+        equal: list[Id] = [key for key in keys if isinstance(key, int) and str(key) in texts] if texts else []
+        if equal:
+            self._problems.append(
+                f"{len(equal)} ids arrived as a number and as text ({join_keys(equal)}); "
+                "the table has one row for both"
+            )
 
     def _mark_received(self, keys: Iterable[Id]) -> None:
         if self._pending_keys:

@@ -150,3 +150,15 @@ async def test_column_that_is_not_one_of_timestamps_is_named(
     served.refusal = 400
     with pytest.raises(PaginationError, match="is not an ISO 8601 date-time"):
         await sync(reader.invoices, path, on_bad_row="collect")
+
+
+async def test_ids_that_a_table_does_not_distinguish_are_named(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.has_mixed_keys = True
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    served.firm.put(2, "2025-03-02T02:00:00Z", id="1")
+    served.firm.put(3, "2025-03-02T03:00:00Z", id="INV-3")
+    result = await sync(reader.invoices, path)
+    assert result.inserted == 2
+    assert result.problems == ["1 ids arrived as a number and as text (1); the table has one row for both"]
