@@ -231,8 +231,11 @@ class RangePlan:
         reached = [each.after for each in self._segments if isinstance(each.after, int)]
         if are_integers(keys) and keys[0] >= max(reached, default=keys[0]):
             self.last_key = keys[0]
-        elif len(keys) == 1 and isinstance(keys[0], str) and keys[0] != self._segments[-1].after:
-            self._last_text = keys[0]
+        elif len(keys) == 1 and isinstance(keys[0], str):
+            after = self._segments[-1].after
+            # One that is not above the keys received is the highest since others were deleted.
+            if keys[0] != after and follows_in_order(after, keys):
+                self._last_text = keys[0]
         else:  # not the last row
             self.reject(keys)
 

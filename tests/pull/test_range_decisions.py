@@ -174,6 +174,17 @@ def test_highest_text_key_is_verified(highest: str, is_missing: bool) -> None:
     assert not plan.remaining
 
 
+def test_highest_text_key_may_be_deleted_after_the_first_page() -> None:
+    """The highest of the other keys was received."""
+    plan = RangePlan(3, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), ["a", "b", "c"], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key(["a"])
+    plan.receive_page(next_request(plan), [], None)
+    assert plan.next_request() is None
+    assert not plan.missing
+
+
 @pytest.mark.parametrize("last_page", [[], ["z"]])
 def test_received_highest_text_key_needs_no_other_request(last_page: list[Id]) -> None:
     plan = RangePlan(2, ranges=1, ordered=False)
