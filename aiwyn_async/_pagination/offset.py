@@ -98,6 +98,11 @@ class OffsetPagination:
         is_numbered = state.pages_received >= 2 and state.style == "page"
         return is_numbered and self._limit is None and not state.yielded_before
 
+    @property
+    def _trusts_count(self) -> bool:
+        """True unless the count may be that of the first page alone."""
+        return self._trust_first_count or self._state.pages_received > 1
+
     def next_request(self) -> PageRequest | None:
         """Return the next request: one until a count is known, then as many as it needs."""
         state = self._state
@@ -129,7 +134,7 @@ class OffsetPagination:
         first_count = count if self._first_count is None else self._first_count
         is_counted = count == state.rows + length == first_count
         if not length:
-            is_end = is_counted and state.rows > 0 and state.probe is None
+            is_end = is_counted and state.rows > 0 and state.probe is None and self._trusts_count
             is_behind_empty = self._empty_pages > 0 and self._count is None is count
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat or self.was_before_resume(result):
@@ -237,8 +242,7 @@ class OffsetPagination:
     def _follow_page_length(self, request: PageRequest, result: PageResult) -> bool:
         """Adapt to another page length; return whether pages in flight are void."""
         state, length = self._state, len(result.keys)
-        is_trusted = self._trust_first_count or state.pages_received > 1
-        if length < request.size and result.count == state.rows and is_trusted:
+        if length < request.size and result.count == state.rows and self._trusts_count:
             state.stop_reason = "count"
         elif length != request.size and state.pages_received == 1:
             # It may be the server's own page size: continue with that.

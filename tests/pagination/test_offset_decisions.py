@@ -41,6 +41,14 @@ def test_count_that_becomes_smaller_does_not_prove_a_short_page() -> None:
     assert rate(pagination, [3], 3) is Evidence.SUFFICIENT
 
 
+def test_count_as_low_as_the_first_page_does_not_prove_an_empty_page() -> None:
+    """The server may have a smaller page size of its own, and count no more rows than that."""
+    for trust_first_count, evidence in ((True, Evidence.SUFFICIENT), (False, Evidence.UNPROVEN)):
+        pagination = OffsetPagination(3, page_style="page", trust_first_count=trust_first_count)
+        receive(pagination, [1, 2, 3], 3)
+        assert rate(pagination, [], 3) is evidence
+
+
 def test_known_rows_after_a_short_page_are_not_after_a_gap() -> None:
     pagination = OffsetPagination(2, page_style="page")
     receive(pagination, [1, 2], 9)

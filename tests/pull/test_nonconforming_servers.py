@@ -59,6 +59,15 @@ async def test_rows_without_a_key_are_yielded_once_or_reported(
     assert not pull.report.complete, "rows without a key cannot be verified"
 
 
+async def test_full_scans_of_clamped_counts_do_not_end_with_one_empty_page(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(5)))
+    model.cap, model.count = 2, lambda matching, _shown: min(matching, 2)
+    matching = model.matching
+    model.matching = lambda body: matching(body)[:2] if len(model.bodies) == 3 else matching(body)
+    pull = (await serve(model)).contacts.pull(page_size=3).decode_as(dict)
+    assert sorted(await keys_of(pull)) == list(range(5))
+
+
 async def test_empty_response_with_a_count_is_not_complete(serve: Serve) -> None:
     model = ServerModel([])
     model.count = lambda _matching, _shown: 300
