@@ -70,7 +70,7 @@ class RangePlan:
         self._history = PageHistory()
         self._probes = 0
         is_open = left is not None and any(each.until is None for each in left)
-        self._needs_last = is_open and ranges > 1 and last_key is None
+        self._needs_last = is_open and last_key is None
         self._waits_for_last = False
         self._empty_last = False
         self._last_text: str | None = None
@@ -104,8 +104,7 @@ class RangePlan:
         if self._needs_last and self._segments:
             self._needs_last = False
             self._waits_for_last = True
-            after = self._segments[0].start if self._unverified is None else None
-            return RangeRequest(purpose="last", after=after)
+            return RangeRequest(purpose="last")  # of all rows, since no filter matches those without a key
         if not self._segments:
             self._reread_suspects()
         if self._waits_for_last or not self._segments:

@@ -68,6 +68,19 @@ async def test_full_scans_of_clamped_counts_do_not_end_with_one_empty_page(serve
     assert sorted(await keys_of(pull)) == list(range(5))
 
 
+@pytest.mark.parametrize("keys", [range(6), "abcdef"], ids=["integers", "texts"])
+async def test_resumed_pull_reads_rows_without_a_key(serve: Serve, keys: Any) -> None:
+    model = ServerModel(numbered(*keys, None))
+    model.count, model.order = COUNTS["none"], lambda row: (row["id"] is None, row["id"] or keys[0])
+    pull = (await serve(model)).invoices.pull(page_size=2, ranges=1).decode_as(dict)
+    pages = pull.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    rest = pull.resume_from(first.checkpoint)
+    assert None in await keys_of(rest)
+    assert not rest.report.complete
+
+
 async def test_empty_response_with_a_count_is_not_complete(serve: Serve) -> None:
     model = ServerModel([])
     model.count = lambda _matching, _shown: 300
