@@ -205,11 +205,6 @@ class RangeReader(Generic[RowT]):
         return best, False
 
     def _rate(self, request: RangeRequest, page: DecodedPage[RowT]) -> Evidence:
-        report = self.report
-        # The count of a first page with as many rows may be that of the page.
-        has_all = report.rows_yielded == report.total_count_at_start and self._number > 1
-        if not page.keys and page.rows.count == 0 and has_all:
-            return Evidence.SUFFICIENT
         if self._yielded.has_all(page.keys):
             return Evidence.WRONG
         return self._plan.rate_page(request, page.keys, page.rows.count)

@@ -68,6 +68,15 @@ async def test_full_scans_of_clamped_counts_do_not_end_with_one_empty_page(serve
     assert sorted(await keys_of(pull)) == list(range(5))
 
 
+async def test_empty_page_after_as_many_rows_as_a_capped_count_is_requested_again(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(5)))
+    model.count = lambda matching, _shown: min(matching, 4)
+    matching = model.matching
+    model.matching = lambda body: [] if len(model.bodies) == 3 else matching(body)
+    pull = (await serve(model)).invoices.pull(page_size=2, ranges=1).decode_as(dict)
+    assert await keys_of(pull) == list(range(5))
+
+
 @pytest.mark.parametrize("keys", [range(6), "abcdef"], ids=["integers", "texts"])
 async def test_resumed_pull_reads_rows_without_a_key(serve: Serve, keys: Any) -> None:
     model = ServerModel(numbered(*keys, None))
