@@ -262,7 +262,7 @@ class SyncJob:
     def _name_equal_ids(self, keys: Sequence[Id | None]) -> None:
         """Name the ids of rows that a table, whose ids are all text then, does not distinguish."""
         texts = {key for key in keys if isinstance(key, str)}
-        equal = [key for key in keys if isinstance(key, int) and str(key) in texts] if texts else []
+        equal: list[Id] = [key for key in keys if isinstance(key, int) and str(key) in texts] if texts else []
         if equal:
             self._problems.append(
                 f"{len(equal)} ids arrived as a number and as text ({join_keys(equal)}); "

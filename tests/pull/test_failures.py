@@ -66,9 +66,8 @@ async def test_range_that_cannot_be_read_is_missing_and_is_resumed_alone(
     )
     resumed_ids = [row.id async for row in resumed]
     assert {int(key) for key in resumed_ids} == bad
-    assert {bounds(body) for body in searches(box)[searches_before:]} <= {
-        (after, missing.until) for after in [missing.after, *resumed_ids]
-    }
+    requested = {bounds(body) for body in searches(box)[searches_before:] if body["pageSize"] > 1}
+    assert requested <= {(after, missing.until) for after in [missing.after, *resumed_ids]}
     assert resumed.report.complete
     assert resumed.report.rows_yielded == 3000
 
