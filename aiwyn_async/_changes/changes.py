@@ -160,12 +160,19 @@ class Changes(Read[RowT]):
         return [*problems, *self.possible_gaps]
 
     async def count(self) -> int:
-        """Return the number of changed rows, by reading their keys."""
+        """Return the number of changed rows, by reading their keys.
+
+        Raises:
+            IncompleteError: the read is not proven complete.
+        """
         read = self._with(row_type=key_only(self.query.key), on_bad_row="skip", resume=None)
         count = 0
         async with Owned(read.pages()) as pages:
             async for page in pages:
                 count += len(page)
+        if problems := read.blocking_problems():
+            text = f"{self.query.path} was not counted completely: {'; '.join(problems)}"
+            raise IncompleteError(text, report=read.report)
         return count
 
     def record(self, counts: RowCounts, bad_rows: list[BadRow]) -> None:

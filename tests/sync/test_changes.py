@@ -131,6 +131,9 @@ async def test_response_without_the_row_at_the_bookmark_is_reported(
     assert "the newest at the last read" in cut.problems()[0]
     with pytest.raises(IncompleteError):
         await cut.ack()
+    firm.box.faults.add("invoices.search", match=is_changes, mutate=last_two)
+    with pytest.raises(IncompleteError, match="not counted completely"):
+        await cut.count()
     again = aiwyn.invoices.changes(state=state, where=where)
     assert set(firm.ids()[-4:]) <= set(await ids_of(again))
     await again.ack()
