@@ -144,7 +144,7 @@ class OffsetPagination:
             return Evidence.SUFFICIENT if is_end or is_behind_empty else Evidence.UNPROVEN
         if known or result.is_repeat or self.was_before_resume(result):
             before = state.before if state.style == "auto" and state.pages_received == 1 else None
-            if before is not None and before.is_followed_by_shift(result.row_ids):
+            if before is not None and _is_shift(before, result):
                 return Evidence.SUFFICIENT  # another request decides if `page` is an offset
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
@@ -174,7 +174,7 @@ class OffsetPagination:
             state.stop_reason = "count"
             return PageDecision(use=False)
         if state.style == "auto" and state.pages_received == 1:
-            if before is not None and before.is_followed_by_shift(result.row_ids):
+            if before is not None and _is_shift(before, result):
                 return self._start_probe(before, result)
             state.style = "page"
         is_repeat, self._page_before_resume = self.was_before_resume(result), None
@@ -316,6 +316,15 @@ class OffsetPagination:
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:
         return self.position() | {"yielded": self._state.yielded + yielded, "yielded_before": rows}
+
+
+def _is_shift(before: PageKeys, result: PageResult) -> bool:
+    """Return whether a page begins with the second row of the one before, as if `page` were an offset.
+
+    Rows without a key may be equal, but behind an offset a page has at most one row less.
+    """
+    is_shorter = len(result.keys) < before.length - 1
+    return before.is_followed_by_shift(result.row_ids) and not (result.digests and is_shorter)
 
 
 def _even_page_size(limit: int | None, page_size: int) -> int:

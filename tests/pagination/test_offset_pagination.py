@@ -331,6 +331,15 @@ async def test_repeated_page_of_rows_without_keys_is_reported() -> None:
     assert (pager.report.duplicates, pager.report.complete) == (5, False)
 
 
+@pytest.mark.parametrize("count", ["exact", "absent"])
+async def test_short_page_of_equal_rows_without_keys_is_no_overlap(count: Count) -> None:
+    """Its row is equal to the second one of the page before, which it would be behind an offset."""
+    model = ListModel([], count=count, rows=[{"id": None, "x": i} for i in [*range(10), 1]])
+    pager = model.pager(10)
+    assert [row["x"] async for row in pager] == [*range(10), 1]
+    assert pager.report.complete
+
+
 async def test_many_pages_take_one_request_each() -> None:
     model = ListModel(list(range(10_000)))
     assert len(await keys_of(model.pager(2))) == 10_000
