@@ -157,15 +157,15 @@ class _RenewableToken:
         self._proactive_left = min(PROACTIVE_LEFT, fetched.lifetime / 5) * random.uniform(0.9, 1.1)  # noqa: S311
         return fetched.token
 
-    async def _wait_for(self, renewal: asyncio.Task[Secret | AiwynError]) -> Secret:
+    async def _wait_for(self, renewal: asyncio.Task[Secret | AiwynError], *, again: bool = True) -> Secret:
         try:
             result = await asyncio.shield(renewal)
         except asyncio.CancelledError:
             waiter = asyncio.current_task()
-            if not renewal.cancelled() or (waiter is not None and waiter.cancelling()):
+            if not (again and renewal.cancelled()) or (waiter is not None and waiter.cancelling()):
                 raise
             # The renewal alone was cancelled: by a close, or by a caller that cancels the tasks of others.
-            return await self._wait_for(self._renew())
+            return await self._wait_for(self._renew(), again=False)
         if isinstance(result, Secret):
             return result
         # An error shared by tasks would collect all their tracebacks, and share one checkpoint.

@@ -160,6 +160,24 @@ async def test_cancelled_renewal_is_repeated_for_those_who_wait(
     assert ({response.status for response in responses}, sandbox.token_exchanges) == ({200}, 1)
 
 
+async def test_renewal_that_cancels_itself_is_repeated_once(sandbox: Sandbox) -> None:
+    calls = 0
+
+    async def cancel_own_task() -> str:
+        nonlocal calls
+        calls += 1
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+        return "unreachable"
+
+    async with AiwynClient(base_url=sandbox.url, token=cancel_own_task) as aiwyn:
+        with pytest.raises(asyncio.CancelledError):
+            await aiwyn.invoices.list().first()
+    assert calls == 2
+
+
 async def test_renewal_with_time_left_is_in_the_background(
     sandbox: Sandbox, client: AiwynClient, clock: FakeClock
 ) -> None:
