@@ -99,8 +99,8 @@ class RangePlan:
     def progress(self) -> tuple[RangeProgress, ...]:
         return tuple(each.progress(self.last_key) for each in self._segments)
 
-    def next_request(self) -> RangeRequest | None:
-        """Return the next request, or None if no other one is allowed now."""
+    def next_request(self, *, may_split: bool = True) -> RangeRequest | None:
+        """Return the next request, or None if no other one is allowed now; divide ranges if ``may_split``."""
         if self._needs_last and self._segments:
             self._needs_last = False
             self._waits_for_last = True
@@ -109,7 +109,7 @@ class RangePlan:
             self._reread_suspects()
         if self._waits_for_last or not self._segments:
             return None
-        segment = self._segments.next_idle(self.last_key)
+        segment = self._segments.next_idle(self.last_key, may_split=may_split)
         return None if segment is None else self._request(segment)
 
     def _request(self, segment: Segment) -> RangeRequest:

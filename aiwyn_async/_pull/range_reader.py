@@ -111,8 +111,12 @@ class RangeReader(Generic[RowT]):
         # One request shows that a server does not respond.
         max_depth = self._prefetcher.allowed_depth if self._successes else 1
         depth = max(1, min(max_depth, MAX_BYTES_IN_FLIGHT // self._largest_page))
-        plan = self._plan
-        while (len(self._prefetcher) < depth or plan.has_urgent) and (request := plan.next_request()):
+        plan, report = self._plan, self.report
+        # If all rows counted were received, most parts of a range would be empty.
+        may_split = report.rows_yielded != report.total_count_at_start
+        while (len(self._prefetcher) < depth or plan.has_urgent) and (
+            request := plan.next_request(may_split=may_split)
+        ):
             self._successes_before[request] = self._successes
             self._prefetcher.begin(request, first=request.urgent)
 

@@ -145,12 +145,13 @@ class Segments(list[Segment]):
         if 2 * segment.rows < self.page_size:
             self._stride *= 2
 
-    def next_idle(self, last_key: int | None) -> Segment | None:
-        """Return a segment to request, split off another one if necessary, or None."""
+    def next_idle(self, last_key: int | None, *, may_split: bool) -> Segment | None:
+        """Return a segment to request, split off another one if necessary and allowed, or None."""
         for index, segment in enumerate(self):
             if not segment.requested:
-                return self._split_off_head(index, segment, last_key) if self._ordered else segment
-        return None if self._ordered else self._split_largest(last_key)
+                is_split = self._ordered and may_split
+                return self._split_off_head(index, segment, last_key) if is_split else segment
+        return self._split_largest(last_key) if may_split and not self._ordered else None
 
     def _split_off_head(self, index: int, segment: Segment, last_key: int | None) -> Segment:
         """Split one page off the lower end, so that the rest can be requested next."""

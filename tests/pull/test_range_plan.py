@@ -212,6 +212,13 @@ def test_remaining_ranges_contain_exactly_the_rows_not_yielded(
     assert sorted(received + rest) == sorted(rows)
 
 
+def test_plan_that_may_not_split_sends_no_other_request() -> None:
+    plan = RangePlan(10, ranges=3, ordered=False, left=[KeyRange(10, None)], last_key=1000)
+    assert plan.next_request(may_split=False) is not None
+    assert plan.next_request(may_split=False) is None
+    assert plan.next_request() is not None
+
+
 def test_idle_plan_splits_the_largest_range() -> None:
     plan = RangePlan(10, ranges=3, ordered=False)
     first = plan.next_request()
