@@ -24,6 +24,8 @@ def main() -> None:
     if code == termination.ending[1]:
         _end_threads(code)
         termination.install()  # as one more signal would change the exit code
+    else:
+        termination.begin()
     sys.exit(code)
 
 

@@ -200,7 +200,6 @@ def test_signal_during_the_start_of_a_thread_ends_the_command() -> None:
         ),
         ("aiohttp", "SIGTERM", 143, "terminated\n"),
         ("aiohttp", "SIGHUP", 129, "hung up\n"),
-        ("aiwyn_async._cli", "SIGINT", -signal.SIGINT, ""),  # before the command handles signals
     ],
 )
 def test_signal_during_import_ends_in_one_line(
