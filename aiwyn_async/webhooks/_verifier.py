@@ -203,8 +203,8 @@ class WebhookVerifier:
         return int(text) / 1000 if unit == "milliseconds" else int(text)
 
     def _check_id(self, text: str) -> str:
-        parts = self._signed_parts
-        beside = zip(parts[1::2], parts[::2], parts[2::2], strict=False)
+        between = self._signed_parts[2:-1:2]
+        beside = zip(self._signed_parts[1::2], ["", *between], [*between, ""], strict=True)
         separators = [part for name, *each in beside if name == "id" for part in each if part]
         # With a separator in the id, two different deliveries could have the same signed text.
         if not _is_plain(text) or any(separator in text for separator in separators):
