@@ -241,7 +241,7 @@ def has_no_space(value: Any) -> bool:
 
 def is_day(value: Any) -> bool:
     """Return True if a date, or the timestamp in place of it, has no other time of day than midnight."""
-    return has_no_space(value) and as_timestamp(value).time() == time.min
+    return has_no_space(value) and (len(value) <= len("2026-01-31") or as_timestamp(value).time() == time.min)
 
 
 def is_usual_time(value: Any) -> bool:
