@@ -100,7 +100,8 @@ class Pager(ReportedRead[RowT, ListReport]):
         """Return the server's count, or the number of keys without one.
 
         Raises:
-            IncompleteError: the server sends no count, and rows may be missing from those that were counted.
+            IncompleteError: the server sends no count, or that of a page, and rows may be missing.
+            PaginationLoopError: the server keeps returning the same rows.
         """
         keys = {"row_type": key_only(self.query.key), "resume": None, "on_bad_row": "skip", "strict": False}
         one: Pager[Any] = self._with(**keys, page_size=1, limit=1)

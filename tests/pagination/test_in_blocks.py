@@ -164,7 +164,7 @@ async def test_bad_row_error_has_a_checkpoint_before_it(aiwyn: AiwynClient, box:
 @pytest.mark.parametrize("index", range(10))
 async def test_repairable_row_is_repaired(aiwyn: AiwynClient, box: Sandbox, index: int) -> None:
     pager, keys = await read_by_row_and_by_page(
-        aiwyn, box, set_in_row(index, clientId=None, dueDate="2026-03-01")
+        aiwyn, box, set_in_row(index, clientId=None, dueDate=" 2026-03-01T00:00:00Z")
     )
     assert len(keys) == 95
     assert pager.report.repaired_rows == 1
