@@ -29,7 +29,7 @@ async def test_bad_and_repaired_rows_are_reported(aiwyn: AiwynClient, box: Sandb
     def with_bad_rows(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
         page["deid_invoice"][1]["dueDate"] = "soon"
-        page["deid_invoice"][2] |= {"issueDate": "2024-01-31", "totalAmount": " 7.50 "}
+        page["deid_invoice"][2] |= {"issueDate": " 2024-01-31 ", "totalAmount": " 7.50 "}
         return msgspec.json.encode(page)
 
     box.faults.add("invoices.list", every=1, mutate=with_bad_rows)
