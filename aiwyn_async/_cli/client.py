@@ -41,15 +41,17 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         return
     import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
 
+    box = create_sandbox(SANDBOX_FLAGS, **options.arguments())
     try:
-        async with (
-            create_sandbox(SANDBOX_FLAGS, **options.arguments()) as box,
-            # Headers of a profile may be credentials of another server.
-            AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn,
-        ):
-            yield aiwyn
+        await box.start()
     except sqlite3.Error as error:
         raise StorageError(f"cannot generate the sandbox: {error}") from None
+    try:
+        # Headers of a profile may be credentials of another server.
+        async with AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn:
+            yield aiwyn
+    finally:
+        await box.stop()
 
 
 def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:

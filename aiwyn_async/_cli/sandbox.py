@@ -17,7 +17,7 @@ from aiwyn_async._cli.client import create_sandbox
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import FilePath, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.sandbox import Sandbox, serve
 
 
@@ -75,6 +75,8 @@ def _typed_errors(path: Path | None, port: int) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if path is None:
+            raise StorageError(f"cannot generate the sandbox: {error}") from None
         raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
     except ValueError as error:
         raise ConfigurationError(f"cannot create the sandbox: {error}") from None

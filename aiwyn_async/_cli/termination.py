@@ -40,6 +40,7 @@ class Termination:
 
         While modules are imported, Python may print and ignore an exception that a handler raises.
         """
+        self._handled.clear()
         for name in ("SIGTERM", "SIGINT", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number == signal.SIGTERM or (number and signal.getsignal(number) is not signal.SIG_IGN):

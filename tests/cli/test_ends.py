@@ -375,14 +375,22 @@ async def test_failure_before_the_first_part_claims_no_saved_parts(
     assert "saved" not in failed.err
 
 
-async def test_sandbox_that_the_disk_refuses_ends_in_one_line(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("count", "invoices", "--sandbox", "--sandbox-invoices", "21000"),
+        ("sandbox", "--invoices", "21000", "--port", "0"),
+    ],
+    ids=lambda command: command[0],
+)
+async def test_sandbox_that_the_disk_refuses_ends_in_one_line(command: tuple[str, ...], cli: Cli) -> None:
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); {EXECUTE}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-c", code, "-m", "aiwyn_async", "count", "invoices", "--sandbox", "--sandbox-invoices", "21000"),
+        *(sys.executable, "-c", code, "-m", "aiwyn_async", *command),
         cwd=cli.folder,
         env=cli.env,
         stderr=subprocess.PIPE,
     )
     _, err = await process.communicate()
-    assert (process.returncode, err.startswith(b"error: cannot generate the sandbox: ")) == (1, True), err
+    last = err.splitlines()[-1]
+    assert (process.returncode, last.startswith(b"error: cannot generate the sandbox: ")) == (1, True), err
