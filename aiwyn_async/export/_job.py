@@ -49,6 +49,14 @@ class ExportResult(msgspec.Struct, frozen=True):
         return fields_html(f"{path}: {self.rows:,} rows, {self.bytes:,} bytes, {self.seconds:.1f} s", fields)
 
 
+class _ReadRestartedError(Exception):
+    """A resumed read yields rows again that earlier runs have written."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+
+
 class ExportJob:
     """One run of an export."""
 
@@ -80,6 +88,19 @@ class ExportJob:
     async def run(self) -> ExportResult:
         if self._is_finished:
             return await self._finished_result()
+        try:
+            return await self._write()
+        except _ReadRestartedError as error:
+            self._source.resume(error.checkpoint)
+        self._bad_rows_taken = 0
+        await in_thread(lambda: self._state.start(may_replace=self._state.may_replace))
+        return await self._write()
+
+    def release(self) -> None:
+        """Release the lock on the output."""
+        self._state.release()
+
+    async def _write(self) -> ExportResult:
         self._rows_before = self._state.rows
         async with self._output.open(lambda: self._report) as writer:
             parts = PartQueue(writer, self._source, self._state.report, self._state.parts)
@@ -100,10 +121,6 @@ class ExportJob:
             size = await shielded(self._finish(writer))
         self._send_progress()
         return self._result(size, self._report)
-
-    def release(self) -> None:
-        """Release the lock on the output."""
-        self._state.release()
 
     def _start(self, mode: Mode) -> None:
         may_replace = mode in {"force", "replace"}
@@ -151,9 +168,12 @@ class ExportJob:
     async def _read(self, parts: PartQueue) -> None:
         pages_of_part: list[Page[Any]] = []
         report = self._source.report
+        has_parts = self._state.parts > 0
         try:
             async with aclosing(self._source.pages(self._on_progress)) as pages:
                 async for page in pages:
+                    if has_parts and page.checkpoint.position == RESTART:
+                        raise _ReadRestartedError(page.checkpoint)
                     pages_of_part.append(page)
                     report = combine(None, self._source.report)  # a page that is cancelled is not written
                     if len(pages_of_part) == PAGES_PER_PART:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, Checkpoint, ServerError
+from aiwyn_async import AiwynClient, Checkpoint, Invoice, ServerError
 from aiwyn_async.errors import AiwynError, CheckpointError
 from aiwyn_async.export import export
 from aiwyn_async.export._staging import Staging
@@ -21,6 +23,13 @@ TARGETS = ["x.jsonl", "x.parquet", "x/"]
 async def checkpoint_after(rows: int, aiwyn: AiwynClient) -> Checkpoint:
     pages = [page async for page in aiwyn.invoices.list(page_size=20).pages()]
     return pages[rows // 20 - 1].checkpoint
+
+
+def without_last_key(body: bytes) -> bytes:
+    page = msgspec.json.decode(body)
+    for row in page["deid_invoice"][-1:]:
+        row["id"] = None
+    return msgspec.json.encode(page)
 
 
 async def export_part(box: Sandbox, read: Any, target: str) -> None:
@@ -138,3 +147,21 @@ async def test_replace_starts_again_below_the_rows_of_the_export(
     await export_part(box, aiwyn.invoices.list(page_size=20), target)
     done = await export(aiwyn.invoices.list(page_size=20, limit=100), target, replace=True)
     assert (done.rows, done.report.complete) == (100, True)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+async def test_resume_starts_again_if_its_read_does(name: str, firm: Firm, tmp_path: Path) -> None:
+    box, aiwyn = firm
+    pull = aiwyn.invoices.pull(page_size=20, ordered=True, on_bad_row="collect").decode_as(Invoice)
+    calls = count()
+    box.faults.add("invoices.search", times=99, status=500, match=lambda _: next(calls) > 15)
+    with pytest.raises(ServerError):
+        await export(pull, f"{tmp_path}/{name}")
+    box.faults.clear()
+    box.faults.add("invoices.search", every=1, mutate=without_last_key)
+
+    done = await export(pull, f"{tmp_path}/{name}", resume=True)
+
+    whole = await export(pull, f"{tmp_path}/whole{name}")
+    assert (done.rows, done.report.bad_rows) == (whole.rows, whole.report.bad_rows)
+    assert done.report.rows_yielded == 600
