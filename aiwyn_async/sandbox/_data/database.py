@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from aiwyn_async.sandbox._data import firm_cache
 from aiwyn_async.sandbox._data import seed as firm
 from aiwyn_async.sandbox._data.adaptations import adapt
 from aiwyn_async.sandbox._data.changes import Change
@@ -110,7 +111,12 @@ class Database:
             check_file(self._path, facts)
         self._connection = connection = connect(self._location(), exclusive=self._path is not None)
         self._functions.register(connection)
-        if not exists:
+        if self._path is None:
+            key = (self.seed, *self.sizes.values(), self.options)
+            if not firm_cache.load(key, connection):
+                self._fill(facts)
+                firm_cache.store(key, connection)
+        elif not exists:
             self._fill(facts)
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.execute(f"PRAGMA synchronous={'OFF' if self._path is None else 'NORMAL'}")
