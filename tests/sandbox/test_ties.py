@@ -10,6 +10,7 @@ import pytest
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, update_row
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
+from aiwyn_async.sandbox._http.handlers import get_one
 
 RULES = {
     "invoices have the name of their client": "SELECT 1 FROM invoices i LEFT JOIN clients c ON c.id = i.client_id"
@@ -102,8 +103,7 @@ def test_firm_ties_out(firm: Database, rule: str) -> None:
 
 
 def shown(store: Database, name: str, row_id: int) -> dict[str, Any]:
-    result = store.detail_json(RESOURCES[name], row_id)
-    assert result is not None
+    result = get_one(store, RESOURCES[name], str(row_id))
     return msgspec.json.decode(result, type=dict[str, Any])
 
 

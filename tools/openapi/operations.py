@@ -11,6 +11,7 @@ from aiwyn_async.sandbox._data.records import RecordsRequest
 from aiwyn_async.sandbox._declarations.declarations import Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._events.subscriptions import NewSubscription, SubscriptionChanges
+from aiwyn_async.sandbox._http.handlers import get_one
 from aiwyn_async.sandbox._http.write_routes import WRITE_ROUTES
 from tools.openapi.evidence import (
     EVIDENCE,
@@ -214,7 +215,7 @@ def _add_row_schemas(database: Database, resource: Resource, components: Compone
             b"[" + database.rows_json(resource, ids, search=search) + b"]", type=list[Any]
         )
 
-    details = [msgspec.json.decode(body) for i in ids if (body := database.detail_json(resource, i))]
+    details = [msgspec.json.decode(get_one(database, resource, str(row_id))) for row_id in ids]
     if resource.search_row:
         components.add(f"{name}SearchRow", rows(search=True), resource.search_row)
     return (

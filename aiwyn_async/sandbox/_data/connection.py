@@ -75,8 +75,10 @@ def _unusable(path: Path | str, error: sqlite3.OperationalError) -> ValueError:
 
 def create_write_tables(connection: sqlite3.Connection) -> None:
     """Create missing tables of records, record types and subscriptions."""
+    connection.execute("BEGIN")
     for table in _WRITE_TABLES:
         connection.execute(table)
+    connection.execute("COMMIT")
 
 
 def check_file(path: Path, facts: Mapping[str, int]) -> None:

@@ -27,7 +27,7 @@ from aiwyn_async.sandbox._data.scope import Query
 from aiwyn_async.sandbox._data.selection import OrderCache, RowIds, Selection
 from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
 from aiwyn_async.sandbox._data.where import compile_where, split_key_range
-from aiwyn_async.sandbox._declarations.declarations import Resource, Row, SqlValue
+from aiwyn_async.sandbox._declarations.declarations import Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import row_json_sql
 
@@ -121,9 +121,7 @@ class Database:
         connection.execute("PRAGMA journal_mode=MEMORY")
         connection.execute(f"PRAGMA synchronous={'OFF' if self._path is None else 'NORMAL'}")
         self._load_ids()
-        connection.execute("BEGIN")
         create_write_tables(connection)
-        connection.execute("COMMIT")
 
     def _location(self) -> str:
         if self._path is not None:
@@ -175,9 +173,7 @@ class Database:
         self._with_all_json.clear()
         for name in RESOURCES:
             self.row_ids[name] = self.read_ids(f"SELECT id FROM {name} ORDER BY id")
-        facts: dict[str, int] = dict(
-            self.connection.execute("SELECT key, value FROM sandbox_meta").fetchall()
-        )
+        facts: dict[str, int] = dict(self.connection.execute("SELECT key, value FROM sandbox_meta"))
         self.next_numbers = {name: facts[f"next_{name}"] for name in RESOURCES}
 
     def cancel(self) -> None:
@@ -300,14 +296,6 @@ class Database:
     def row_json(self, resource: Resource, row_id: int) -> bytes | None:
         """Return the JSON of a row, or None."""
         return self.rows_json(resource, (row_id,)) or None
-
-    def detail_json(self, resource: Resource, row_id: int) -> bytes | None:
-        """Return the JSON of a by-id object, of the row without one, or None."""
-        body = self.row_json(resource, row_id)
-        if body is None or resource.detail is None:
-            return body
-        # Raw values preserve the text of each number, such as 20000.00.
-        return msgspec.json.encode(resource.detail(self, row_id, msgspec.json.decode(body, type=Row)))
 
     def ids(self, resource: Resource) -> Sequence[int]:
         """Return every id, ascending."""

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
+import msgspec
+
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError
 from aiwyn_async.sandbox._data.order_by import column_order, compile_order
 from aiwyn_async.sandbox._data.values import operand_value, whole_number
-from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource
+from aiwyn_async.sandbox._declarations.declarations import Filter, PageStyle, Resource, Row
 from aiwyn_async.sandbox._http.requests import parse_id
 
 Body = Mapping[str, object]
@@ -139,7 +141,11 @@ def _envelope(resource: Resource, rows: bytes, count: int, limits: PageLimits) -
 
 def get_one(database: Database, resource: Resource, text: str) -> bytes:
     """Return the body of a by-id response, or raise RejectedRequestError."""
-    body = database.detail_json(resource, parse_id(text))
+    row_id = parse_id(text)
+    body = database.row_json(resource, row_id)
     if body is None:
         raise RejectedRequestError(404, f"{resource.name} has no id {text}")
-    return body
+    if resource.detail is None:
+        return body
+    # Raw values preserve the text of each number, such as 20000.00.
+    return msgspec.json.encode(resource.detail(database, row_id, msgspec.json.decode(body, type=Row)))
