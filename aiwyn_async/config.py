@@ -249,7 +249,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 def _refuse_none(options: Mapping[str, object]) -> None:
     """Refuse None for an option that always has a value, such as ``deadline``."""
-    for field in msgspec.structs.fields(Config):
+    for field in _FIELDS:
         has_value = field.default not in {None, msgspec.NODEFAULT}
         if has_value and options.get(field.name, ...) is None:
             raise ConfigurationError(f"{field.name} must not be None; leave it out for {field.default!r}")
@@ -314,7 +314,8 @@ def _kinds(annotation: Any) -> tuple[type, ...]:
     return (int, float) if annotation is float else (origin or annotation,)
 
 
-_TYPES: Final = {field.name: _kinds(field.type) for field in msgspec.structs.fields(Config)}
+_FIELDS: Final = msgspec.structs.fields(Config)
+_TYPES: Final = {field.name: _kinds(field.type) for field in _FIELDS}
 OBJECTS: Final = {"headers", "ssl_context", "observer", "clock"}
 """Options that no environment variable sets."""
 _NAMES: Final = frozenset(Config.__struct_fields__)
@@ -331,7 +332,7 @@ _PlainOptions = msgspec.defstruct(
     "_PlainOptions",
     [
         (field.name, field.type, msgspec.field(default=None))
-        for field in msgspec.structs.fields(Config)
+        for field in _FIELDS
         if field.name not in OBJECTS | SECRETS
     ],
 )

@@ -19,8 +19,8 @@ def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
     """Return a function from a Struct or dict to its key by wire name, None without."""
     if issubclass(kind, dict):
         return lambda row: row.get(name)
-    fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else ()
-    attribute = next((field.name for field in fields if field.encode_name == name), None)
+    wire_names = kind.__struct_encode_fields__ if issubclass(kind, msgspec.Struct) else ()
+    attribute = kind.__struct_fields__[wire_names.index(name)] if name in wire_names else None
     return attrgetter(attribute) if attribute is not None else lambda _: None
 
 
