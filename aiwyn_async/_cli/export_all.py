@@ -23,7 +23,7 @@ from aiwyn_async._cli.export_one import (
 from aiwyn_async._cli.options import FilterOptions, RowOptions, SandboxOptions
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import RESOURCES, create_pull
-from aiwyn_async._core.files import check_path, local_path, url_of
+from aiwyn_async._core.files import check_path, local_path, url_of, why_no_folder
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -142,8 +142,8 @@ class _Run:
             return
         if not any(self._flags.values()):
             self._check_empty(targets)
-        if url_of(self._to) is None and not Path(self._to).absolute().parent.is_dir():
-            raise ExportError(f"the folder {Path(self._to).parent} does not exist; create it")
+        if url_of(self._to) is None and (reason := why_no_folder(Path(self._to).parent)):
+            raise ExportError(reason)
         self._store()
 
     def flags_of(self, resource: str) -> dict[str, bool]:

@@ -51,9 +51,11 @@ class RowFields:
         return name if name in self.types else self._wire_names.get(name, name)
 
     def check(self, flag: str, names: Sequence[str], rows: Sequence[Fields]) -> None:
-        """Refuse names that neither the type declares nor rows have."""
+        """Refuse names that neither the type declares nor rows have, and repeated ones."""
         known = dict.fromkeys([*self.types, *(name for row in rows for name in row)])
-        for name in names:
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ConfigurationError(f"{flag}: {name!r} is repeated; name each field once")
             if known and name not in known:
                 raise ConfigurationError(
                     f"{flag}: {name!r} is not a field of the rows; choose from {', '.join(known)}"

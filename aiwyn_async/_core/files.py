@@ -44,6 +44,15 @@ def local_path(to: str | Path) -> Path:
     return Path(to)
 
 
+def why_no_folder(path: Path) -> str | None:
+    """Return why a path is not a folder that can be written to; None if it is one."""
+    if path.is_dir():
+        return None
+    if path.exists():
+        return f"{path} is a file, not a folder; use another path"
+    return f"the folder {path} does not exist; create it"
+
+
 def check_path(to: object) -> None:
     """Refuse what cannot be the path of a target.
 

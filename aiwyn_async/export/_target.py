@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file
+from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file, why_no_folder
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._part_files import disk_errors
 
@@ -41,8 +41,8 @@ class Target:
                 raise ExportError(f"{self.path} is a symbolic link; use the file that it points to")
             if self.path.is_dir():
                 raise ExportError(f"{self.path} is a folder; add a file name")
-            if not self.path.parent.is_dir():
-                raise ExportError(f"the folder {self.path.parent} does not exist; create it")
+            if reason := why_no_folder(self.path.parent):
+                raise ExportError(reason)
             with tempfile.TemporaryFile(dir=self.path.parent):
                 pass  # the folder is writable
 

@@ -27,7 +27,7 @@ from aiwyn_async._core.duckdb_sql import (
     is_held,
     lacks_locks,
 )
-from aiwyn_async._core.files import disk_errors, restrict_to_owner
+from aiwyn_async._core.files import disk_errors, restrict_to_owner, why_no_folder
 from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.export._target import logs_beside
 from aiwyn_async.sync import _statements as sql
@@ -138,8 +138,8 @@ class DatabaseFile:
 
     def _check_target(self) -> bool:
         path = self.path
-        if not path.parent.is_dir():
-            raise StorageError(f"folder {path.parent} does not exist; create it first")
+        if reason := why_no_folder(path.parent):
+            raise StorageError(reason)
         if path.is_symlink() or path.is_dir():
             raise StorageError(f"{path} is a folder or a symbolic link; use the path of a file")
         if path.exists():

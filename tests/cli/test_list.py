@@ -146,6 +146,7 @@ def test_resources_are_those_of_the_client() -> None:
             ["list", "invoices", "--columns", "odd"],
             "--columns: 'odd' is not a field of the rows; choose from id,",
         ),
+        (["list", "invoices", "--columns", "id,status,id"], "--columns: 'id' is repeated"),
         (["list", "invoices", "--sort", "odd"], "--sort: 'odd' is not a field of the rows"),
         (
             ["list", "invoices", "--sort", "id:up"],

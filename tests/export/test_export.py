@@ -163,7 +163,7 @@ async def test_export_refuses_bad_targets_before_a_request(
         ("folder.csv", ExportError, "folder"),
         ("link.csv", ExportError, "symbolic link"),
         ("nowhere/x.csv", ExportError, "does not exist; create it"),
-        ("there.csv/x.csv", ExportError, "does not exist|cannot write"),
+        ("there.csv/x.csv", ExportError, "there.csv is a file, not a folder"),
         ("x.xlsx", ConfigurationError, r"\.jsonl, \.ndjson, \.csv, \.parquet, \.duckdb"),
         ("x", ConfigurationError, "suffix"),
     ]:

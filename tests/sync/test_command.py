@@ -32,7 +32,7 @@ async def test_sync_command_writes_result_to_stderr_and_json_to_stdout(firm: Any
         (["nothing", "--to", "x.duckdb"], 2, "unknown resource 'nothing'"),
         (["invoices", "--to", "x.duckdb", "--where", "{"], 2, "--where is not valid JSON"),
         (["invoices", "--to", "x.duckdb", "--overlap", "-1"], 2, "--overlap must be"),
-        (["invoices", "--to", "nowhere/x.duckdb"], 1, "folder nowhere does not exist; create it first"),
+        (["invoices", "--to", "nowhere/x.duckdb"], 1, "the folder nowhere does not exist; create it"),
     ],
 )
 async def test_sync_command_reports_errors_in_one_line(

@@ -12,7 +12,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from aiwyn_async._core.files import make_folder, move_synced, replace_content, sync_file, url_of
+from aiwyn_async._core.files import (
+    make_folder,
+    move_synced,
+    replace_content,
+    sync_file,
+    url_of,
+    why_no_folder,
+)
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._lock import FolderLock
@@ -42,8 +49,8 @@ class LocalFolder:
             ExportError: it cannot be written, or another export is running.
         """
         with disk_errors(self._path):
-            if not self._path.parent.is_dir():
-                raise ExportError(f"the folder {self._path.parent} does not exist; create it")
+            if reason := why_no_folder(self._path.parent):
+                raise ExportError(reason)
             make_folder(self._path)
             self._lock.acquire()
 
