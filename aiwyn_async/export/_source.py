@@ -84,11 +84,11 @@ class Source:
 
     def pages(self, on_progress: Callable[[Progress], None] | None) -> AsyncGenerator[Page[Any], None]:
         """Iterate over the pages; a pull calls ``on_progress`` itself."""
-        read = self._read
-        if isinstance(read, Pager):
+        read, original = self._read, self._original
+        if isinstance(read, Pager) or isinstance(original, Pager):
             return read.pages()
         if on_progress is not None:
-            own = read.on_progress
+            own = original.on_progress
 
             def call_both(progress: Progress) -> None:
                 if own is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, Checkpoint, Invoice, ServerError
+from aiwyn_async import AiwynClient, Checkpoint, Invoice, Progress, ServerError
 from aiwyn_async.errors import AiwynError, CheckpointError
 from aiwyn_async.export import export
 from aiwyn_async.export._staging import Staging
@@ -160,8 +160,10 @@ async def test_resume_starts_again_if_its_read_does(name: str, firm: Firm, tmp_p
     box.faults.clear()
     box.faults.add("invoices.search", every=1, mutate=without_last_key)
 
-    done = await export(pull, f"{tmp_path}/{name}", resume=True)
+    seen: list[Progress] = []
+    done = await export(pull, f"{tmp_path}/{name}", resume=True, on_progress=seen.append)
 
     whole = await export(pull, f"{tmp_path}/whole{name}")
     assert (done.rows, done.report.bad_rows) == (whole.rows, whole.report.bad_rows)
     assert done.report.rows_yielded == 600
+    assert [progress.rows for progress in seen[-31:-1]] == list(range(20, 601, 20))
