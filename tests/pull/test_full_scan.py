@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async import AiwynClient, DecodeError, ServerError
 from aiwyn_async.sandbox import Sandbox
 
 MANY = 10**6
@@ -22,6 +22,15 @@ async def test_full_scan_counts_a_bad_row_once(aiwyn: AiwynClient, box: Sandbox)
     assert pull.report.scans == 2
     assert pull.report.bad_rows == len(pull.bad_rows)
     assert pull.report.bad_rows > 0
+
+
+async def test_full_scan_ends_at_a_row_that_does_not_decode(aiwyn: AiwynClient, box: Sandbox) -> None:
+    """In smaller pages it would not decode either."""
+    box.faults.add("invoices.search", nth=2, times=MANY, mutate=lambda body: body.replace(b'"id":', b'"x":'))
+    pull = aiwyn.invoices.pull(paging="page", page_size=100)
+    with pytest.raises(DecodeError):
+        await pull.collect()
+    assert pull.report.min_page_size == 100
 
 
 async def test_full_scan_ends_if_a_page_of_one_row_fails(aiwyn: AiwynClient, box: Sandbox) -> None:
