@@ -343,6 +343,19 @@ async def test_resumed_pull_accounts_for_rows_above_the_highest_key(serve: Serve
     assert not rest.report.complete
 
 
+async def test_resumed_pull_counts_again_at_its_end(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(2, 62, 2)))
+    begun = (await serve(model)).invoices.pull(page_size=4, ranges=4).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    model.rows += numbered(1)  # below the keys that are left
+    rest = begun.resume_from(first.checkpoint)
+    await keys_of(rest)
+    report = rest.report
+    assert (report.total_count_at_start, report.total_count_at_end, report.unaccounted_rows) == (30, 31, 1)
+
+
 async def test_pull_of_two_pages_counts_again_at_its_end(serve: Serve) -> None:
     model = ServerModel(numbered(*range(2, 14, 2)))
     model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 2 else [])
