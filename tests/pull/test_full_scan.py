@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient, DecodeError, ServerError
 from aiwyn_async.sandbox import Sandbox
+from server_model import ServerModel, numbered
 
 MANY = 10**6
 
@@ -48,3 +50,26 @@ async def test_full_scan_ends_if_a_page_of_one_row_fails(aiwyn: AiwynClient, box
     assert pull.report.min_page_size == 1
     assert (0, 1) in requests
     assert {size for _, size in requests} == {4, 2, 1}
+
+
+async def test_full_scan_counts_the_requests_and_bytes_of_all_scans(aiwyn: AiwynClient, box: Sandbox) -> None:
+    bodies: list[int] = []
+
+    def measure(body: bytes) -> bytes:
+        bodies.append(len(body))
+        return body
+
+    box.faults.add("invoices.search", nth=1, times=MANY, mutate=measure)
+    pull = aiwyn.invoices.pull(paging="page", page_size=1000)
+    await pull.collect()
+    report = pull.report
+    assert (report.scans, report.requests, report.bytes) == (2, len(bodies), sum(bodies))
+
+
+@pytest.mark.parametrize("paging", ["key", "page"])
+async def test_pull_of_one_page_has_one_request_in_flight(
+    serve: Callable[[ServerModel], Any], paging: str
+) -> None:
+    pull = (await serve(ServerModel(numbered(1, 2, 3)))).invoices.pull(paging=paging)
+    await pull.collect()
+    assert pull.report.peak_concurrency == 1
