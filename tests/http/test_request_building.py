@@ -85,8 +85,18 @@ async def test_key_stays_one_segment_on_the_wire(key: str, connect: Callable[...
     assert unquote(target.rpartition("/")[2]) == key
 
 
+async def test_query_of_a_path_is_sent_as_written() -> None:
+    async with (
+        FaultServer([READ, send(http_response())]) as server,
+        AiwynClient(base_url=f"{server.url}/root", token=CANARY) as client,
+    ):
+        await client.request(Request(method="GET", path="/x/a%2Fb?y=c%20d&z=/../"))
+    assert server.requests[0].target == "/root/x/a%2Fb?y=c%20d&z=/../"
+
+
 @pytest.mark.parametrize(
-    "path", ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028"]
+    "path",
+    ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028", "/a#b", "/a?b#c"],
 )
 async def test_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="printable ASCII"):
