@@ -282,6 +282,19 @@ async def test_refused_page_size_is_halved(serve: Serve) -> None:
     assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key_ranges", 125, [])
 
 
+async def test_refused_page_is_halved_if_the_server_fails_to_show_that_it_has_key_filters(
+    serve: Serve,
+) -> None:
+    model = ServerModel(numbered(*range(1000)))
+    first_row = {"orderBy": [{"id": "asc"}], "pageSize": 1}
+    model.error_status = lambda body: (
+        500 if first_row.items() <= body.items() else 400 * (body["pageSize"] > 200)
+    )
+    pull = (await serve(model)).invoices.pull(strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == list(range(1000))
+    assert (pull.report.method, pull.report.fallback_reason) == ("key_ranges", None)
+
+
 async def test_known_text_key_matches_an_integer_of_either_sign(serve: Serve) -> None:
     model = ServerModel(numbered(-5, 7))
     diff = await (await serve(model)).invoices.reconcile_keys(["-5", 7, "x"])
