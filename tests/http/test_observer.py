@@ -335,4 +335,5 @@ async def test_failure_to_connect_is_an_attempt(connect: Connect, observer: Reco
     with pytest.raises(TransportError):
         await connect(url, observer=observer, retries=1).invoices.get(1)
     assert [attempt.error_type for attempt in observer.attempts] == ["connect", "connect"]
+    assert all(0 < attempt.elapsed < 60 for attempt in observer.attempts)
     observer.assert_all_ended()
