@@ -302,8 +302,6 @@ class RangeReader(Generic[RowT]):
     async def _finish(self) -> None:
         """Complete the report, and verify the count unless the first one is enough."""
         report, plan = self.report, self._plan
-        if report.finished:
-            return
         report.finished = True
         report.ranges_completed, report.min_page_size = plan.ranges_completed, plan.min_page_size
         report.total_count_at_end = report.total_count_at_start
