@@ -73,3 +73,12 @@ async def test_pull_of_one_page_has_one_request_in_flight(
     pull = (await serve(ServerModel(numbered(1, 2, 3)))).invoices.pull(paging=paging)
     await pull.collect()
     assert pull.report.peak_concurrency == 1
+
+
+async def test_rows_of_a_resource_without_a_key_are_yielded_by_the_first_scan(
+    serve: Callable[[ServerModel], Any],
+) -> None:
+    client = await serve(ServerModel(numbered(*range(10))))
+    pull = client.collection("/rows", key=None).pull(page_size=4)
+    assert [row["id"] for row in await pull.collect()] == list(range(10))
+    assert (pull.report.scans, pull.report.scans_agree, pull.report.rows_yielded) == (2, True, 10)
