@@ -369,6 +369,22 @@ async def test_resumed_pull_counts_again_at_its_end(serve: Serve) -> None:
     assert (report.total_count_at_start, report.total_count_at_end, report.unaccounted_rows) == (30, 31, 1)
 
 
+async def test_count_at_the_end_that_is_too_low_is_requested_again(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(2, 62, 2)))
+    model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 3 else [])
+    first_row = {"orderBy": [{"id": "asc"}], "pageSize": 1}
+    low = [7]
+
+    def count(matching: int, _shown: int) -> int:
+        body = model.bodies[-1]
+        return low.pop() if low and "where" not in body and first_row.items() <= body.items() else matching
+
+    model.count = count
+    pull = (await serve(model)).invoices.pull(page_size=4, ranges=4)
+    assert len(await pull.collect()) == 30
+    assert (low, pull.report.total_count_at_end, pull.report.unaccounted_rows) == ([], 31, 1)
+
+
 async def test_pull_of_two_pages_counts_again_at_its_end(serve: Serve) -> None:
     model = ServerModel(numbered(*range(2, 14, 2)))
     model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 2 else [])
