@@ -66,7 +66,7 @@ class Session:
         self.retry_budget = retry_budget
         self.warned_paths: set[str] = set()
         """Undocumented endpoints already warned about."""
-        self._headers = config.headers or None
+        self._headers = config.headers
         self._fixed_secrets = (*secrets_in(config.headers), *secrets_in_url(config.proxy))
         self._observer = None if config.observer is None else SafeObserver(config.observer)
 
@@ -188,11 +188,7 @@ class Session:
                 outcome = await retry_until_final(call, outcome, self._once, self.config, self.retry_budget)
                 if isinstance(outcome, Response) and outcome.status == 401:
                     outcome = await self._renewed(call, outcome)
-        except DeadlinePassed:
-            outcome = None
-        except TimeoutError:
-            if not call.limit.expired:
-                raise
+        except (DeadlinePassed, TimeoutError):
             outcome = None
         if outcome is None:
             raise self._deadline_exceeded(call)

@@ -252,15 +252,14 @@ class Transport:
 
     def _url(self, request: Request) -> URL:
         path = request.path
-        if is_simple_path(path):
-            return self._base.with_path(self._base_path + path, encoded=True)
-        if not path.isascii() or not path.isprintable() or " " in path:
-            # A line break would end the request line, and the rest would be read as headers.
-            raise ConfigurationError("a path must be printable ASCII without spaces; escape the rest with %")
-        if not is_plain_path(path):
-            raise ConfigurationError("a path must start with / and have no empty, . or .. segment")
-        if "?" in path or "#" in path:
-            return URL(self._config.base_url + path, encoded=True)
+        if not is_simple_path(path):
+            if not path.isascii() or not path.isprintable() or " " in path or "#" in path:
+                # What follows a line break would be read as headers, and what follows # would not be sent.
+                raise ConfigurationError(
+                    "a path must be printable ASCII without spaces and #; escape the rest with %"
+                )
+            if not is_plain_path(path):
+                raise ConfigurationError("a path must start with / and have no empty, . or .. segment")
         return self._base.with_path(self._base_path + path, encoded=True)
 
     async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:

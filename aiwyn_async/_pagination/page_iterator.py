@@ -90,9 +90,9 @@ class PageIterator(Generic[RowT]):
         self.bad_rows: list[BadRow] = self._reader.bad_rows
 
     @property
-    def depth(self) -> int:
-        """Pages that may be in flight now."""
-        return self._prefetcher.allowed_depth
+    def peak_concurrency(self) -> int:
+        """The most requests in flight at once."""
+        return self._prefetcher.peak
 
     @property
     def is_drained(self) -> bool:

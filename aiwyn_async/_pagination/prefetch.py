@@ -40,6 +40,9 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         fetch: sends a request.
         depth: requests in flight, or completed and not returned.
         max_depth: returns the largest depth allowed now; a limit may be lowered during a read.
+
+    Attributes:
+        peak: the most requests in flight at once; 1 before the first.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         max_depth: Callable[[], int] | None = None,
     ) -> None:
         self.depth = depth
+        self.peak = 1
         self._max_depth = max_depth
         self._fetch = fetch
         self._in_flight: deque[tuple[RequestT, asyncio.Task[ResponseT]]] = deque()
@@ -91,6 +95,7 @@ class Prefetcher(Generic[RequestT, ResponseT]):
         loop = running_loop()
         add = self._in_flight.appendleft if first else self._in_flight.append
         add((request, asyncio.ensure_future(self._fetch(request), loop=loop)))
+        self.peak = max(self.peak, sum(not fetching.done() for _, fetching in self._in_flight))
 
     async def next_in_order(self) -> tuple[RequestT, ResponseT]:
         """Return the response to the oldest request, or raise its error."""

@@ -140,7 +140,7 @@ class FullScan(Generic[RowT]):
         report.bytes += added.bytes
         report.requests += added.requests
         report.retries += added.retries
-        report.peak_concurrency = max(report.peak_concurrency, scan.depth)
+        report.peak_concurrency = max(report.peak_concurrency, scan.peak_concurrency)
         report.duplicates += added.duplicates
         if self._has_keys or report.scans == 0:  # with keys, a scan has no bad row of earlier ones
             report.bad_rows += added.bad_rows

@@ -302,13 +302,11 @@ class RangeReader(Generic[RowT]):
     async def _finish(self) -> None:
         """Complete the report, and verify the count unless the first one is enough."""
         report, plan = self.report, self._plan
-        if report.finished:
-            return
         report.finished = True
         report.ranges_completed, report.min_page_size = plan.ranges_completed, plan.min_page_size
         report.total_count_at_end = report.total_count_at_start
         report.order_checked = plan.order_checked
-        is_short = report.resumed or self._number <= 1
+        is_short = self._number <= 1 and not report.resumed
         has_no_count = report.total_count_at_start is None and not report.missing
         if has_no_count or (is_short and report.total_count_at_start == report.rows_yielded):
             return

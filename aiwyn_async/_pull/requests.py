@@ -61,7 +61,9 @@ def may_be_page_size(error: RequestError) -> bool:
     """Return whether a smaller page may avoid an error."""
     if isinstance(error, StatusError):
         return error.status >= 500 or error.status in {408, 413}
-    return isinstance(error, (TransportError, ResponseTooLargeError, ApiError, DecodeError))
+    if isinstance(error, DecodeError):
+        return error.malformed
+    return isinstance(error, (TransportError, ResponseTooLargeError, ApiError))
 
 
 def summarize(error: RequestError) -> str:

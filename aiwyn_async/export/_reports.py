@@ -16,8 +16,6 @@ def combine(before: Any, now: Any) -> Any:
         return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
     changes = combine_fields([before, now])
     changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
-    if before.total_count_at_start is not None:
-        changes["total_count_at_start"] = before.total_count_at_start
     changes |= _combine_list(before, now) if isinstance(now, ListReport) else _combine_pull(before, now)
     return msgspec.structs.replace(now, **changes)
 
@@ -33,13 +31,11 @@ def _combine_list(before: ListReport, now: ListReport) -> dict[str, Any]:
 
 
 def _combine_pull(before: PullReport, now: PullReport) -> dict[str, Any]:
-    # Its ``rows_yielded`` counts all runs already.
+    # Its ``rows_yielded`` counts all runs already. An export by full scans starts again.
     return {
         "rows_received": before.rows_received + now.rows_received,
         "retries": before.retries + now.retries,
-        "order_checked": before.order_checked and now.order_checked,
         "ranges_completed": before.ranges_completed + now.ranges_completed,
         "peak_concurrency": max(before.peak_concurrency, now.peak_concurrency),
-        "min_page_size": min(before.min_page_size, now.min_page_size) or now.min_page_size,
-        "fallback_reason": now.fallback_reason or before.fallback_reason,
+        "min_page_size": min(before.min_page_size, now.min_page_size),
     }

@@ -329,3 +329,12 @@ async def test_errors_name_keyword_arguments(firm: Firm, tmp_path: Path) -> None
     await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     with pytest.raises(AiwynError, match="already exists; pass force=True to replace it"):
         await export(aiwyn.invoices.search(F.id > 0), target)
+
+
+async def test_complete_strict_export_is_written_and_resumed(
+    firm: tuple[Sandbox, AiwynClient], tmp_path: Path
+) -> None:
+    _, aiwyn = firm
+    for _ in range(2):
+        result = await export(aiwyn.invoices.list(strict=True), tmp_path / "x.jsonl", resume=True)
+        assert (result.rows, result.report.complete) == (600, True)

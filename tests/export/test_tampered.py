@@ -78,10 +78,10 @@ async def test_resume_refuses_a_checkpoint_of_another_release_or_query(
     box, aiwyn = firm
     target = tmp_path / "x.jsonl"
     path = await start_broken_export(box, aiwyn, target) / "manifest.json"
-    manifest = json.loads(path.read_bytes())
-    manifest["checkpoint"] = json.dumps(json.loads(manifest["checkpoint"]) | change)
-    path.write_text(json.dumps(manifest))
-    with pytest.raises(AiwynError, match=r"start again"):
+    manifest = decode_checked(path.read_bytes(), Manifest)
+    checkpoint = json.dumps(json.loads(manifest.checkpoint) | change)
+    write_manifest(path, msgspec.structs.replace(manifest, checkpoint=checkpoint))
+    with pytest.raises(ExportError, match="was written by another release; pass force=True to start again"):
         await export(aiwyn.invoices.list(page_size=20), target, resume=True)
     assert not target.exists()
 

@@ -276,6 +276,16 @@ async def test_success_after_retries_refunds_the_cost_of_the_last(connect: Conne
         assert session.retry_budget.tokens == 87
 
 
+@pytest.mark.parametrize("step", [STALL, send(http_response(206))], ids=["silence", "part of a response"])
+async def test_other_failure_of_a_kept_alive_connection_is_an_attempt(step: Step, connect: Connect) -> None:
+    async with FaultServer([READ, OK, READ, step]) as server:
+        session = session_of(connect(server.url, read_timeout=0.1, retries=0))
+        await session.call(LIST)
+        with pytest.raises(RequestError):
+            await session.call(LIST)
+        assert len(server.requests) == 2
+
+
 async def test_death_on_a_fresh_connection_is_an_attempt(connect: Connect) -> None:
     async with FaultServer([READ, RST], [READ, OK]) as server:
         response = await session_of(connect(server.url)).call(GET)

@@ -150,13 +150,19 @@ def test_forked_child_opens_its_own_pool_and_leaves_the_parents_alone(served: Sa
 
 
 def _exit_with_result_of(client: AiwynClient) -> None:
-    """Send a request in the child, in a new loop, and exit without the parent's cleanup."""
+    """Send two requests in the child, in a new loop, and exit without the parent's cleanup."""
     signal.alarm(10)
     code = 1
     try:
         asyncio.events._set_running_loop(None)
-        response = asyncio.new_event_loop().run_until_complete(session_of(client).call(LIST))
-        code = 0 if response.status == 200 and len(session_of(client).transport._pools) == 1 else 2
+        session, loop = session_of(client), asyncio.new_event_loop()
+        inherits_open = session.transport.is_open
+        statuses, connectors = [], []
+        for _ in range(2):
+            statuses.append(loop.run_until_complete(session.call(LIST)).status)
+            connectors += connectors_of(session.transport)
+        is_reused = len(connectors) == 2 and connectors[0] is connectors[1]
+        code = 0 if statuses == [200, 200] and is_reused and not inherits_open else 2
     finally:
         os._exit(code)
 

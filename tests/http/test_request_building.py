@@ -19,7 +19,7 @@ from yarl import URL
 from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.transport import USER_AGENT
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import AuthenticationError, ConfigurationError
 from fault_server import READ, FaultServer, http_response, send
 from looking_inside import session_of
 from secrecy import CANARY
@@ -85,9 +85,30 @@ async def test_key_stays_one_segment_on_the_wire(key: str, connect: Callable[...
     assert unquote(target.rpartition("/")[2]) == key
 
 
+async def test_query_of_a_path_is_sent_as_written() -> None:
+    async with (
+        FaultServer([READ, send(http_response())]) as server,
+        AiwynClient(base_url=f"{server.url}/root", token=CANARY) as client,
+    ):
+        await client.request(Request(method="GET", path="/x/a%2Fb?y=c%20d&z=/../"))
+    assert server.requests[0].target == "/root/x/a%2Fb?y=c%20d&z=/../"
+
+
 @pytest.mark.parametrize(
-    "path", ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028"]
+    "path",
+    ["/a b", "/a\r\nX-Evil: 1", "/a\nb", "/ü", "/a\x00", "/a HTTP/1.1\r\n\r\n", "/\u2028", "/a#b", "/a?b#c"],
 )
 async def test_path_that_would_break_the_request_line_is_refused(path: str, client: AiwynClient) -> None:
     with pytest.raises(ConfigurationError, match="printable ASCII"):
         await session_of(client).call(Request(method="GET", path=path))
+
+
+async def test_unauthorised_request_is_never_sent_with_the_token() -> None:
+    refuse = send(http_response(status=401, body=b"{}"))
+    async with (
+        FaultServer([READ, refuse, READ, refuse]) as server,
+        AiwynClient(base_url=server.url, token=lambda: CANARY) as client,
+    ):
+        with pytest.raises(AuthenticationError):
+            await client.request(Request(method="GET", path="/health", authorised=False))
+    assert ["authorization" in request.headers for request in server.requests] == [False]

@@ -111,7 +111,8 @@ async def test_wait_for_the_first_page_deepens_the_read(
         await asyncio.sleep(0)
         timer.now += 100
         assert await first_page is not None
-        assert pages.depth == depth
+        pages.prefetch()
+        assert pages.peak_concurrency == depth
         await pages.aclose()
 
 

@@ -83,10 +83,14 @@ async def test_two_unreadable_ranges_are_both_missing(status: int, aiwyn: AiwynC
     assert len(pull.report.missing) == 2
 
 
-async def test_range_with_an_error_in_the_body_is_missing(aiwyn: AiwynClient, box: Sandbox) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b'{"errors": [{"message": "database query error"}]}', b'{"deid_invoice":[}'],
+    ids=["error", "invalid JSON"],
+)
+async def test_range_with_an_unusable_body_is_missing(body: bytes, aiwyn: AiwynClient, box: Sandbox) -> None:
     rows = ids(box)
     bad = set(rows[1400:1440])
-    body = b'{"errors": [{"message": "database query error"}]}'
     box.faults.add("invoices.search", times=MANY, body=body, match=page_contains(box, bad))
     pull = aiwyn.invoices.pull(page_size=100, ranges=4)
     received, _ = await read_until_error(pull, IncompleteError)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient, ServerError
+from aiwyn_async import AiwynClient, DecodeError, ServerError
 from aiwyn_async.sandbox import Sandbox
+from server_model import ServerModel, numbered
 
 MANY = 10**6
 
@@ -22,6 +24,15 @@ async def test_full_scan_counts_a_bad_row_once(aiwyn: AiwynClient, box: Sandbox)
     assert pull.report.scans == 2
     assert pull.report.bad_rows == len(pull.bad_rows)
     assert pull.report.bad_rows > 0
+
+
+async def test_full_scan_ends_at_a_row_that_does_not_decode(aiwyn: AiwynClient, box: Sandbox) -> None:
+    """In smaller pages it would not decode either."""
+    box.faults.add("invoices.search", nth=2, times=MANY, mutate=lambda body: body.replace(b'"id":', b'"x":'))
+    pull = aiwyn.invoices.pull(paging="page", page_size=100)
+    with pytest.raises(DecodeError):
+        await pull.collect()
+    assert pull.report.min_page_size == 100
 
 
 async def test_full_scan_ends_if_a_page_of_one_row_fails(aiwyn: AiwynClient, box: Sandbox) -> None:
@@ -39,3 +50,35 @@ async def test_full_scan_ends_if_a_page_of_one_row_fails(aiwyn: AiwynClient, box
     assert pull.report.min_page_size == 1
     assert (0, 1) in requests
     assert {size for _, size in requests} == {4, 2, 1}
+
+
+async def test_full_scan_counts_the_requests_and_bytes_of_all_scans(aiwyn: AiwynClient, box: Sandbox) -> None:
+    bodies: list[int] = []
+
+    def measure(body: bytes) -> bytes:
+        bodies.append(len(body))
+        return body
+
+    box.faults.add("invoices.search", nth=1, times=MANY, mutate=measure)
+    pull = aiwyn.invoices.pull(paging="page", page_size=1000)
+    await pull.collect()
+    report = pull.report
+    assert (report.scans, report.requests, report.bytes) == (2, len(bodies), sum(bodies))
+
+
+@pytest.mark.parametrize("paging", ["key", "page"])
+async def test_pull_of_one_page_has_one_request_in_flight(
+    serve: Callable[[ServerModel], Any], paging: str
+) -> None:
+    pull = (await serve(ServerModel(numbered(1, 2, 3)))).invoices.pull(paging=paging)
+    await pull.collect()
+    assert pull.report.peak_concurrency == 1
+
+
+async def test_rows_of_a_resource_without_a_key_are_yielded_by_the_first_scan(
+    serve: Callable[[ServerModel], Any],
+) -> None:
+    client = await serve(ServerModel(numbered(*range(10))))
+    pull = client.collection("/rows", key=None).pull(page_size=4)
+    assert [row["id"] for row in await pull.collect()] == list(range(10))
+    assert (pull.report.scans, pull.report.scans_agree, pull.report.rows_yielded) == (2, True, 10)

@@ -282,6 +282,19 @@ async def test_refused_page_size_is_halved(serve: Serve) -> None:
     assert (pull.report.method, pull.report.min_page_size, pull.report.missing) == ("key_ranges", 125, [])
 
 
+async def test_refused_page_is_halved_if_the_server_fails_to_show_that_it_has_key_filters(
+    serve: Serve,
+) -> None:
+    model = ServerModel(numbered(*range(1000)))
+    first_row = {"orderBy": [{"id": "asc"}], "pageSize": 1}
+    model.error_status = lambda body: (
+        500 if first_row.items() <= body.items() else 400 * (body["pageSize"] > 200)
+    )
+    pull = (await serve(model)).invoices.pull(strict=True).decode_as(dict)
+    assert sorted(await keys_of(pull)) == list(range(1000))
+    assert (pull.report.method, pull.report.fallback_reason) == ("key_ranges", None)
+
+
 async def test_known_text_key_matches_an_integer_of_either_sign(serve: Serve) -> None:
     model = ServerModel(numbered(-5, 7))
     diff = await (await serve(model)).invoices.reconcile_keys(["-5", 7, "x"])
@@ -341,6 +354,35 @@ async def test_resumed_pull_accounts_for_rows_above_the_highest_key(serve: Serve
     assert keys == list(range(2, 62, 2))
     assert (rest.report.unaccounted_rows, rest.report.total_count_at_end) == (1, 31)
     assert not rest.report.complete
+
+
+async def test_resumed_pull_counts_again_at_its_end(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(2, 62, 2)))
+    begun = (await serve(model)).invoices.pull(page_size=4, ranges=4).decode_as(dict)
+    pages = begun.pages()
+    first = await anext(pages)
+    await pages.aclose()
+    model.rows += numbered(1)  # below the keys that are left
+    rest = begun.resume_from(first.checkpoint)
+    await keys_of(rest)
+    report = rest.report
+    assert (report.total_count_at_start, report.total_count_at_end, report.unaccounted_rows) == (30, 31, 1)
+
+
+async def test_count_at_the_end_that_is_too_low_is_requested_again(serve: Serve) -> None:
+    model = ServerModel(numbered(*range(2, 62, 2)))
+    model.before_each = lambda: model.rows.extend(numbered(1) if len(model.bodies) == 3 else [])
+    first_row = {"orderBy": [{"id": "asc"}], "pageSize": 1}
+    low = [7]
+
+    def count(matching: int, _shown: int) -> int:
+        body = model.bodies[-1]
+        return low.pop() if low and "where" not in body and first_row.items() <= body.items() else matching
+
+    model.count = count
+    pull = (await serve(model)).invoices.pull(page_size=4, ranges=4)
+    assert len(await pull.collect()) == 30
+    assert (low, pull.report.total_count_at_end, pull.report.unaccounted_rows) == ([], 31, 1)
 
 
 async def test_pull_of_two_pages_counts_again_at_its_end(serve: Serve) -> None:

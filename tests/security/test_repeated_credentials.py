@@ -18,7 +18,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._http.messages import Request
 from aiwyn_async._http.redaction import masked
 from aiwyn_async.config import Secret, secrets_in, secrets_in_url
-from aiwyn_async.errors import RequestError, StatusError, TokenExchangeError
+from aiwyn_async.errors import DecodeError, RequestError, StatusError, TokenExchangeError
 from fault_server import READ, FaultServer, http_response, send
 from secrecy import assert_no_secret, chain_of
 
@@ -181,6 +181,26 @@ async def test_header_that_repeats_a_credential_does_not_reveal_it(
     assert_shows_none(error, TOKEN[4:34], repeated[4:34])
 
 
+async def test_error_of_a_row_names_its_request_without_a_credential(connect: Connect) -> None:
+    response = http_response(body=b'{"id":1,"totalAmount":[]}', headers={"X-Request-Id": TOKEN})
+    async with FaultServer([READ, send(response)]) as server:
+        with pytest.raises(DecodeError) as caught:
+            await connect(server.url, token=TOKEN).invoices.get(1)
+    error = caught.value
+    assert (error.method, error.path, error.request_id) == ("GET", "/gql/v1/invoice/1", "***")
+    assert_shows_none(error.with_traceback(None), TOKEN[4:34])
+
+
+async def test_outcome_of_a_record_that_repeats_a_credential_does_not_reveal_it(connect: Connect) -> None:
+    result = {"status": "FAILED", "error": {"code": TOKEN, "message": f"no {TOKEN}"}}
+    response = http_response(body=json.dumps({"data": {"records": [result]}}).encode())
+    async with FaultServer([READ, send(response)]) as server:
+        write = connect(server.url, token=TOKEN, warn_undocumented=False).records.upsert(
+            [{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}]
+        )
+        assert [(outcome.code, outcome.message) async for outcome in write] == [("***", "no ***")]
+
+
 async def test_password_of_a_proxy_that_the_proxy_repeats_is_masked(connect: Connect) -> None:
     pair = base64.b64encode(b"user:hunter2hunter2").decode()
     refusal = http_response(403, json.dumps({"message": f"denied: Basic {pair} (hunter2hunter2)"}).encode())
@@ -192,7 +212,7 @@ async def test_password_of_a_proxy_that_the_proxy_repeats_is_masked(connect: Con
 
 
 async def test_query_of_a_request_is_in_no_error(connect: Connect) -> None:
-    request = Request(method="GET", path="/gql/v1/x?api_key=canary0123456789#canary0123456789")
+    request = Request(method="GET", path="/gql/v1/x?api_key=canary0123456789")
     async with FaultServer([READ, send(http_response(404))]) as server:
         with pytest.raises(StatusError) as caught:
             await connect(server.url).request(request)
