@@ -260,6 +260,8 @@ class Transport:
                 )
             if not is_plain_path(path):
                 raise ConfigurationError("a path must start with / and have no empty, . or .. segment")
+            if "?" in path:
+                return URL(self._config.base_url + path, encoded=True)
         return self._base.with_path(self._base_path + path, encoded=True)
 
     async def _open_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
