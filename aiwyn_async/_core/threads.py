@@ -46,6 +46,10 @@ async def in_thread(work: Callable[[], ResultT]) -> ResultT:
 def _complete(future: concurrent.futures.Future[ResultT], work: Callable[[], ResultT]) -> None:
     try:
         result = work()
+    except StopIteration as stop:  # a future refuses it
+        error = RuntimeError("work in a thread raised StopIteration")
+        error.__cause__ = stop
+        future.set_exception(error)
     except BaseException as error:  # noqa: BLE001 (raised where the work is awaited)
         future.set_exception(error)
     else:

@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
 from aiwyn_async._pull.progress import Progress
@@ -62,6 +63,23 @@ async def test_cancelled_export_waits_for_its_thread(
             await export(aiwyn.invoices.list(), tmp_path / f"x{suffix}", replace=True)  # it is not locked
 
     assert finished
+
+
+class RowThatStops(Struct):
+    id: int
+
+    def __post_init__(self) -> None:
+        next(iter(()))  # a mistake that ends in StopIteration
+
+
+async def test_export_ends_if_a_row_type_raises_stop_iteration(tmp_path: Path) -> None:
+    """A future refuses StopIteration, so the export must not wait for it."""
+    async with (
+        Sandbox(invoices=5, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await export(aiwyn.invoices.list().decode_as(RowThatStops), tmp_path / "x.csv")
 
 
 async def test_resume_completes_an_export_killed_before_cleanup(
