@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import TypeVar
 
 from aiwyn_async.errors import LoopMismatchError
@@ -28,11 +31,31 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 
 async def in_thread(work: Callable[[], ResultT]) -> ResultT:
-    """Run work in a thread; a cancellation is raised after the work ends."""
-    running_loop()
-    import anyio.to_thread  # noqa: PLC0415 (loaded only if needed)
+    """Run work in a thread of its own; a cancellation is raised after the work ends.
 
-    return await shielded(anyio.to_thread.run_sync(work))
+    In a pool with a maximum of threads, exports that hold one each would wait for each other. A task that
+    waits for the thread would end before it if the program cancels all tasks, as ``asyncio.run()`` does.
+    """
+    running_loop()
+    future: concurrent.futures.Future[ResultT] = concurrent.futures.Future()
+    run = copy_context().run
+    threading.Thread(target=run, args=(_complete, future, work), name="aiwyn-worker").start()
+    return await shielded(asyncio.wrap_future(future))
+
+
+def _complete(future: concurrent.futures.Future[ResultT], work: Callable[[], ResultT]) -> None:
+    try:
+        result = work()
+    except StopIteration as stop:  # a future refuses it
+        error = RuntimeError("work in a thread raised StopIteration")
+        error.__cause__ = stop
+        future.set_exception(error)
+    except BaseException as error:  # noqa: BLE001 (raised where the work is awaited)
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+    finally:
+        del future, work  # the traceback of an error holds this frame
 
 
 async def shielded(work: Awaitable[ResultT]) -> ResultT:

@@ -222,7 +222,8 @@ class _Chunks(Generic[ItemT]):
         async with self._closing:
             if self._step is not None:
                 self._step.cancel()
-                await asyncio.wait([self._step])
+                if not self._step.done():  # else a cancelled wait would leave the source open
+                    await asyncio.wait([self._step])
                 self._step = None
             await self._source.aclose()
         await self._end()

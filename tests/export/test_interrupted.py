@@ -9,6 +9,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
 from aiwyn_async._pull.progress import Progress
@@ -17,19 +18,20 @@ from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 
 
+@pytest.mark.parametrize("whole_program", [False, True], ids=["one task", "all tasks"])
 @pytest.mark.parametrize(
-    ("module", "step", "suffix"),
+    ("step", "suffix"),
     [
-        ("_lock", "FolderLock.acquire", ".jsonl"),
-        ("_file", "write_part", ".jsonl"),
-        ("_target", "Target.move", ".jsonl"),
-        ("_target", "Target.write", ".csv"),
+        ("_lock.FolderLock.acquire", ".jsonl"),
+        ("_file.write_part", ".jsonl"),
+        ("_target.Target.move", ".jsonl"),
+        ("_target.Target.write", ".csv"),
     ],
 )
 async def test_cancelled_export_waits_for_its_thread(
-    module: str, step: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str, suffix: str, whole_program: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target_name = f"aiwyn_async.export.{module}.{step}"
+    target_name = f"aiwyn_async.export.{step}"
     real = resolve_name(target_name)
     entered, go = threading.Event(), threading.Event()
     finished: list[str] = []
@@ -43,24 +45,41 @@ async def test_cancelled_export_waits_for_its_thread(
             finished.append(threading.current_thread().name)
 
     monkeypatch.setattr(target_name, blocked)
-    async with (
-        Sandbox(invoices=200, seed=11) as box,
-        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
-    ):
-        task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / f"x{suffix}"))
-        await asyncio.to_thread(entered.wait, 10)
-        for _ in range(2):  # as a second Ctrl-C
-            task.cancel()
-            for _ in range(20):
-                await asyncio.sleep(0)
-            assert not task.done()
-        go.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    with Sandbox(invoices=200, seed=11) as box:  # in a thread, so that all tasks are those of the client
+        async with AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+            others = asyncio.all_tasks()
+            task = asyncio.create_task(export(aiwyn.invoices.list(page_size=10), tmp_path / f"x{suffix}"))
+            await asyncio.to_thread(entered.wait, 10)
+            for _ in range(2):  # as a second Ctrl-C, or the end of asyncio.run()
+                for each in asyncio.all_tasks() - others if whole_program else [task]:
+                    each.cancel()
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert not task.done()
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
-        await export(aiwyn.invoices.list(), tmp_path / f"x{suffix}", replace=True)  # it is not locked
+            await export(aiwyn.invoices.list(), tmp_path / f"x{suffix}", replace=True)  # it is not locked
 
     assert finished
+
+
+class RowThatStops(Struct):
+    id: int
+
+    def __post_init__(self) -> None:
+        next(iter(()))  # a mistake that ends in StopIteration
+
+
+async def test_export_ends_if_a_row_type_raises_stop_iteration(tmp_path: Path) -> None:
+    """A future refuses StopIteration, so the export must not wait for it."""
+    async with (
+        Sandbox(invoices=5, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn,
+    ):
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await export(aiwyn.invoices.list().decode_as(RowThatStops), tmp_path / "x.csv")
 
 
 async def test_resume_completes_an_export_killed_before_cleanup(

@@ -1,4 +1,4 @@
-"""A thousand tasks on one client, while every twentieth request fails in one of several ways."""
+"""A thousand tasks on one client, while requests fail; more exports than a pool has threads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient, RequestError
+from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 from looking_inside import assert_nothing_is_held
 from recording_observer import RecordingObserver
@@ -92,3 +94,10 @@ async def test_thousand_tasks_lose_and_repeat_nothing(box: Sandbox) -> None:
     applied = box.query("SELECT times_applied FROM records WHERE type = 'LOAD'")
     assert set(applied) <= {(1,)}
     assert written["created"] <= len(applied) <= written["created"] + written["ambiguous"]
+
+
+async def test_exports_of_many_files_at_once_do_not_wait_for_each_other(box: Sandbox, tmp_path: Path) -> None:
+    """Each holds a thread that writes its file; a pool has 40 threads or fewer."""
+    async with AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+        exports = [export(aiwyn.invoices.list(limit=2), tmp_path / f"{number}.csv") for number in range(41)]
+        assert [result.rows for result in await asyncio.gather(*exports)] == [2] * 41

@@ -17,6 +17,7 @@ from aiwyn_async import AiwynClient, Page
 from aiwyn_async.errors import PaginationError, ServerError
 from aiwyn_async.sandbox import Sandbox
 from cancelling import Cancellation, When
+from looking_inside import until
 
 Read = Callable[[AiwynClient, list[Any]], AsyncIterator[Any]]
 
@@ -164,6 +165,19 @@ async def test_write_continues_after_a_cancelled_step(aiwyn: AiwynClient, box: S
         assert write.report.ok
         assert write.report.total == 25
         assert box.calls("records.upsert") == calls + 5  # no batch was sent twice
+
+
+async def test_write_whose_close_is_cancelled_reports_records_in_flight(aiwyn: AiwynClient) -> None:
+    write = aiwyn.records.upsert(
+        [{"type": "TEST", "systemRef": number} for number in range(25)], batch_size=5
+    )
+    items = aiter(write)
+    with pytest.raises(asyncio.CancelledError):
+        await Cancellation(1, "suspended").step(anext(items))
+    await until(lambda: write.report.total == 5)  # the cancelled step has ended
+    with pytest.raises(asyncio.CancelledError):
+        await Cancellation(1, "suspended").step(items.aclose())
+    assert write.report.total >= 20  # four batches
 
 
 @pytest.mark.parametrize("name", READS)
