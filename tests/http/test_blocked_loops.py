@@ -19,8 +19,8 @@ from fault_server import READ, STALL, FaultServer
 from leaping_loop import run_leaping
 from looking_inside import until
 
-LIMIT = 0.1
-BLOCKED = 0.2
+LIMIT = 0.3
+BLOCKED = 0.45
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def test_page_that_arrived_while_the_loop_was_blocked_is_read(box: Sandbox
         number = 0
         async for _ in aiwyn.invoices.list(page_size=10):
             number += 1
-            if number % 30 == 1:
+            if number % 50 == 1:
                 time.sleep(BLOCKED)  # noqa: ASYNC251 (the caller's mistake)
     assert number == 95
 
