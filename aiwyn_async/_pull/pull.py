@@ -158,6 +158,8 @@ class _Readers(NamedTuple, Generic[RowT]):
         partition = None if self.query.key_range is None else self.query.pull_fingerprint()
         report = PullReport(resumed=self.options.resume is not None, partition=partition)
         if not self.query.by_key or self.position == RESTART:
+            if self.query.by_key:
+                report.fallback_reason = "the read that it resumes changed to full scans"
             return self.full_scan(report, KeySet()), report
         reader = RangeReader(
             self.session,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal, Self
 
-from aiwyn_async._core.threads import in_thread, shielded
+from aiwyn_async._core.threads import in_thread, running_loop, shielded
 
 
 class _AbandonedError(Exception):
@@ -29,6 +31,7 @@ class FileAssembler:
         self._parts: SimpleQueue[Path | Literal["finish", "abandon"]] = SimpleQueue()
         for part in parts:
             self._parts.put(part)
+        self._loop = running_loop()
         self._writing = asyncio.ensure_future(in_thread(lambda: write(self._iterate_parts())))
 
     def add(self, part: Path) -> None:
@@ -59,7 +62,13 @@ class FileAssembler:
         await shielded(asyncio.gather(self._writing, return_exceptions=True))
 
     def _iterate_parts(self) -> Iterator[Path]:
-        while (part := self._parts.get()) != "finish":
+        while (part := self._next_part()) != "finish":
             if part == "abandon":
                 raise _AbandonedError
             yield Path(part)
+
+    def _next_part(self) -> Path | Literal["finish", "abandon"]:
+        while self._loop.is_running() or threading.main_thread().is_alive():
+            with contextlib.suppress(Empty):
+                return self._parts.get(timeout=1)
+        return "abandon"  # Ctrl-C stopped the loop for good; Python waits for this thread at its exit

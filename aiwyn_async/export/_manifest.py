@@ -78,8 +78,11 @@ class StoredExport(msgspec.Struct, frozen=True, kw_only=True):
 
     def has_rows_of(self, report: ListReport | PullReport | None) -> bool:
         """Return whether the parts have exactly the rows that a report counts, apart from bad ones."""
-        read = self.rows_before if report is None else report.rows_yielded - report.bad_rows
-        return self.rows == read - self.rows_before
+        if report is None:
+            return self.rows == 0
+        # A full scan yields those before the caller's checkpoint too.
+        is_full_scan = isinstance(report, PullReport) and report.method == "full_scan"
+        return self.rows == report.rows_yielded - report.bad_rows - (0 if is_full_scan else self.rows_before)
 
     def continued(self, stored: Self, what: object) -> Self:
         """Return a stored export with the limit of this new one, which continues it.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from pkgutil import resolve_name
@@ -141,3 +143,38 @@ async def test_resume_reports_problems_of_earlier_runs(
     assert done.report.duplicates == 1
     assert any("duplicate" in problem for problem in done.report.problems())
     assert done.report.pages > 25
+
+
+ABANDONING = """
+import asyncio, os, signal, sys
+from aiwyn_async import AiwynClient
+from aiwyn_async.export import export
+from aiwyn_async.sandbox import Sandbox
+
+async def main():
+    async with Sandbox(95) as box, AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
+        box.faults.add("invoices.list", nth=3, times=99, delay=30, match=interrupt)
+        await export(aiwyn.invoices.list(page_size=5), sys.argv[1])
+
+def interrupt(_):
+    os.kill(os.getpid(), signal.SIGINT)
+    return True
+
+loop = asyncio.new_event_loop()
+try:
+    loop.run_until_complete(main())
+except KeyboardInterrupt:
+    print("ends")
+"""
+
+
+async def test_interrupted_loop_that_nobody_closes_lets_the_process_end(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ABANDONING, str(tmp_path / "x.parquet")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # tasks that were never awaited
+    )
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"ends\n")
+    assert not (tmp_path / "x.parquet").exists()

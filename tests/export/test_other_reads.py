@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiwyn_async import AiwynClient, Checkpoint, Invoice, Progress, ServerError
+from aiwyn_async import AiwynClient, Checkpoint, Invoice, Progress, PullReport, ServerError
 from aiwyn_async.errors import AiwynError, CheckpointError
 from aiwyn_async.export import export
 from aiwyn_async.export._staging import Staging
@@ -166,4 +166,20 @@ async def test_resume_starts_again_if_its_read_does(name: str, firm: Firm, tmp_p
     whole = await export(pull, f"{tmp_path}/whole{name}")
     assert (done.rows, done.report.bad_rows) == (whole.rows, whole.report.bad_rows)
     assert done.report.rows_yielded == 600
+    assert isinstance(done.report, PullReport)
+    assert "changed to full scans" in str(done.report.fallback_reason)
     assert [progress.rows for progress in seen[-31:-1]] == list(range(20, 601, 20))
+
+
+async def test_export_of_a_resumed_pull_that_changes_to_full_scans_has_every_row(
+    firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    pull = aiwyn.invoices.pull(page_size=20, ordered=True, on_bad_row="collect")
+    pages = [page async for page in pull.pages()]
+    box.faults.add("invoices.search", every=1, mutate=without_last_key)
+
+    done = await export(pull.resume_from(pages[4].checkpoint), tmp_path / "x.jsonl")
+
+    assert done.rows + done.report.bad_rows == 600
+    assert len((tmp_path / "x.jsonl").read_bytes().splitlines()) == done.rows

@@ -52,6 +52,12 @@ async def test_changes_of_a_sandbox_are_not_in_the_next_one() -> None:
             assert len(changed.query("SELECT id FROM invoices")) == 22
 
 
+async def test_currencies_may_be_a_list() -> None:
+    firm = FirmOptions(currencies=["CAD"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    async with Sandbox(invoices=20, seed=20263, firm=firm) as box:
+        assert box.query("SELECT DISTINCT currency FROM invoices") == [("CAD",)]
+
+
 def test_large_firm_is_not_cached(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE big AS SELECT zeroblob(13000000)")
     firm_cache.store("large", connection)

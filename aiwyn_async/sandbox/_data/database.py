@@ -112,7 +112,7 @@ class Database:
         self._connection = connection = connect(self._location(), exclusive=self._path is not None)
         self._functions.register(connection)
         if self._path is None:
-            key = (self.seed, *self.sizes.values(), self.options)
+            key = (self.seed, *self.sizes.values(), repr(self.options))
             if not firm_cache.load(key, connection):
                 self._fill(facts)
                 firm_cache.store(key, connection)
