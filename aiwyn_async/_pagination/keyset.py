@@ -151,8 +151,7 @@ class KeysetPagination:
         if is_last or self._is_counted(result) or length >= self._requested:
             return Evidence.SUFFICIENT
         # The server may have a smaller page size of its own: that of its longest page.
-        is_first = not self._max_page_rows
-        is_short = length < self._max_page_rows or (is_first and (count or 0) <= self._requested)
+        is_short = not self._max_page_rows or length < self._max_page_rows
         return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
 
     def was_before_resume(self, result: PageResult) -> bool:

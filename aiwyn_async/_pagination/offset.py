@@ -149,11 +149,8 @@ class OffsetPagination:
             # After one page, the count may be that of the page.
             is_all = count == state.yielded and state.pages_received > 1
             return Evidence.SUFFICIENT if is_all else Evidence.WRONG
-        if state.probe is not None or is_counted or length >= self._in_flight[0].size:
-            return Evidence.SUFFICIENT
-        # A short first page with a large count is likely due to a smaller page size of the server's own.
-        is_clamped = (count or 0) > self._in_flight[0].size and not state.pages_received
-        return Evidence.SUFFICIENT if is_clamped else Evidence.UNPROVEN
+        is_full = length >= self._in_flight[0].size
+        return Evidence.SUFFICIENT if state.probe is not None or is_counted or is_full else Evidence.UNPROVEN
 
     def receive(self, result: PageResult) -> PageDecision:
         state = self._state

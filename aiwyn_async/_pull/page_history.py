@@ -33,11 +33,9 @@ class PageHistory:
         """Record a discarded response: another response has to contain its rows."""
         self.rejected.update(key for key in keys if isinstance(key, int))
 
-    def is_short(self, rows: int, count: int | None, requested: int) -> bool:
-        """Return whether a page has fewer rows than the server usually returns."""
-        if self._max_rows:
-            return rows != self._max_rows
-        return count is None or count <= requested
+    def is_short(self, rows: int) -> bool:
+        """Return whether a page may have fewer rows than the server usually returns."""
+        return rows != self._max_rows
 
     def is_all(self, rows: int, count: int | None) -> bool:
         """Return whether a page has all rows that its count announces.

@@ -136,8 +136,7 @@ class RangePlan:
             return Evidence.UNPROVEN
         if len(keys) >= request.size or self._history.is_all(len(keys), count):
             return Evidence.SUFFICIENT
-        is_short = self._history.is_short(len(keys), count, request.size)
-        return Evidence.UNPROVEN if is_short else Evidence.SUFFICIENT
+        return Evidence.UNPROVEN if self._history.is_short(len(keys)) else Evidence.SUFFICIENT
 
     def reject(self, keys: Sequence[Id | None]) -> None:
         """Record a discarded response: another response has to contain its rows."""

@@ -77,6 +77,14 @@ async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Conte
         assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
 
 
+@pytest.mark.parametrize("content", ["short", "headless", "holed"])
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_short_first_page_loses_no_row(clock: FakeClock, content: Content, by_key: bool) -> None:
+    """Its count of more rows does not show that the server has a smaller page size."""
+    server = OneFault(numbered(range(95)), content, 0, counted=True)
+    assert await read(server, clock, by_key=by_key) == (list(range(95)), True)
+
+
 @pytest.mark.parametrize("position", [0, 4, 9])
 async def test_page_that_stays_empty_does_not_end_a_list_without_counts(
     clock: FakeClock, position: int

@@ -48,7 +48,7 @@ def rate(received: Sequence[PageResult], result: PageResult, *, known: bool = Fa
     [
         ([], page([1, 2]), Evidence.UNPROVEN),
         ([], page([1, 2], 2), Evidence.SUFFICIENT),
-        ([], page([1, 2], 9), Evidence.SUFFICIENT),
+        ([], page([1, 2], 9), Evidence.UNPROVEN),
         ([], page([1, 2, 3, 4, 5]), Evidence.SUFFICIENT),
         ([], page([2, 1]), Evidence.WRONG),
         ([page([1, 2, 3])], page([4, 5]), Evidence.UNPROVEN),

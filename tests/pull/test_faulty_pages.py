@@ -98,6 +98,15 @@ async def test_empty_or_short_page_loses_no_row(clock: FakeClock, content: Conte
         assert (sorted(received), is_complete) == (list(range(95)), True)
 
 
+@pytest.mark.parametrize("content", ["short", "headless", "holed"])
+@pytest.mark.parametrize("method", METHODS)
+async def test_short_first_page_loses_no_row(clock: FakeClock, content: Content, method: str) -> None:
+    """Its count of more rows does not show that the server has a smaller page size."""
+    server = OneFault(numbered(range(95)), content, 0, counted=True)
+    received, is_complete = await read(server, clock, **METHODS[method])
+    assert (sorted(received), is_complete) == (list(range(95)), True)
+
+
 @pytest.mark.parametrize("ranges", [1, 4])
 async def test_pull_without_the_highest_key_reports_it_missing(clock: FakeClock, ranges: int) -> None:
     """The server returns the row as the last one, but in no range."""
