@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Sequence
+from operator import add, attrgetter
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -76,10 +77,9 @@ class ReadReport(msgspec.Struct, kw_only=True):
     @property
     def all_problem_counts(self) -> EarlierProblems:
         """Problem counts of this read and of those that it continues."""
-        earlier = self.earlier_problems
-        return EarlierProblems(
-            **{name: getattr(self, name) + getattr(earlier, name) for name in self._continued}
-        )
+        counts_of = attrgetter(*self._continued)
+        totals = map(add, counts_of(self), counts_of(self.earlier_problems))
+        return EarlierProblems(**dict(zip(self._continued, totals, strict=True)))
 
     @property
     def complete(self) -> bool:

@@ -46,13 +46,15 @@ def envelope_decoder(
     if envelope.count is not None:
         leaves[envelope.count] = Any
     decoder = spec.decoder(_struct_type(leaves))
+    items_at = tuple(map(_attribute, envelope.items))
+    count_at = tuple(map(_attribute, envelope.count or ("",)))
 
     def decode(body: bytes) -> tuple[list[Any] | None, object]:
         response = decoder.decode(body)
         for errors in (response.k_errors, response.k_error):
             if errors is not msgspec.UNSET:
                 _raise_for_errors(bytes(errors))
-        return _get(response, envelope.items), _get(response, envelope.count or ("",))
+        return _get(response, items_at), _get(response, count_at)
 
     return decode
 
@@ -74,9 +76,9 @@ def _attribute(key: str) -> str:
     return f"k_{key if key.isidentifier() else key.encode().hex()}"
 
 
-def _get(response: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        response = getattr(response, _attribute(key), None)
+def _get(response: Any, attributes: tuple[str, ...]) -> Any:
+    for name in attributes:
+        response = getattr(response, name, None)
     return None if response is msgspec.UNSET else response
 
 

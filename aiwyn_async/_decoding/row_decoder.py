@@ -97,14 +97,13 @@ class RowDecoder(Generic[RowT]):
         self._is_key_only = is_key_only(row_type)
         self.yields_chosen = self._creates_chosen_rows = creates_chosen_rows(row_type)
         self._is_checked = is_checkable(row_type) and not self._creates_chosen_rows
-        self._needs_exact = typing.get_origin(row_type) in UNIONS or needs_exact_decoding(row_type)
+        self._needs_exact = _needs_exact(row_type)
         self._is_deferred = plain_type(row_type) is not row_type
         self.reports_unknown_keys = self._is_checked and issubclass(row_type, Model)
         self.extra_keys, self.adapted_at = NO_EXTRA_KEYS, 0
         self._cannot_adapt = False
         self._has_hook = self.hooks_timestamps = self._misreads_timestamps = False
-        bare = bare_type(row_type)
-        is_dict = bare in _DICTS or typing.get_origin(bare) in _DICTS
+        is_dict = _is_dict(row_type)
         self._amounts = amount_converter(model) if is_dict else None
         self.has_amounts_of_dicts = self._amounts is not None
         self._repair_amounts = amount_converter(model, repairs=True) if is_dict else None
@@ -229,6 +228,17 @@ class RowDecoder(Generic[RowT]):
         hook = decode_hook if self._has_hook else None
         kind = checked(self._row_type, CheckOptions(bool(self.extra_keys), self.hooks_timestamps))
         return DecoderSpec(kind, values.bounded_decimal, hook)
+
+
+@functools.lru_cache(maxsize=256)
+def _needs_exact(row_type: Any) -> bool:
+    return typing.get_origin(row_type) in UNIONS or needs_exact_decoding(row_type)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_dict(row_type: Any) -> bool:
+    bare = bare_type(row_type)
+    return bare in _DICTS or typing.get_origin(bare) in _DICTS
 
 
 @functools.lru_cache(maxsize=256)

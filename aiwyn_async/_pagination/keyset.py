@@ -85,7 +85,7 @@ class KeysetPagination:
         self._size = page_size
         self._page_size_key = page_size_key
         self._fields = fields
-        self._order = order
+        self.order = order
         self._instants = instants
         self._after: tuple[Any, ...] | None = None
         self._ties: Ties | None = None
@@ -104,7 +104,7 @@ class KeysetPagination:
 
     def _resume(self, position: Position) -> None:
         parsed = parse_position(position, _Position)
-        if parsed.after is not None and len(parsed.after) != len(self._order):
+        if parsed.after is not None and len(parsed.after) != len(self.order):
             raise damaged_checkpoint()
         self._after = None if parsed.after is None else tuple(parsed.after)
         self._yielded = parsed.yielded
@@ -132,7 +132,7 @@ class KeysetPagination:
     def normalized(self, result: PageResult) -> PageResult:
         """Return the result with its order checked, and instants of equal digits."""
         rows = result.order_values
-        for column, (path, _) in enumerate(self._order):
+        for column, (path, _) in enumerate(self.order):
             if path in self._instants:
                 rows = with_equal_digits(rows, column, self._after)
         is_out_of_order = self._goes_back(rows)
@@ -222,7 +222,7 @@ class KeysetPagination:
         self._after, self._passed = rows[-1], []
         if self._instants:
             known = None if before is None or self._ties is None else (before, self._ties)
-            self._ties = Ties.following(self._order, self._instants, known, rows, has_new=bool(result.new))
+            self._ties = Ties.following(self.order, self._instants, known, rows, has_new=bool(result.new))
 
     def _receive_by_key(self, result: PageResult, *, is_last: bool) -> None:
         """Process a page of the rows of one instant, which are read by key."""
@@ -265,7 +265,7 @@ class KeysetPagination:
         return result.order_values[: end - bisect_left(result.unordered, end)]
 
     def _goes_back(self, rows: Sequence[tuple[Any, ...]]) -> bool:
-        order: Order = self._order
+        order: Order = self.order
         instants = self._instants
         if self._ties is not None and self._ties.by_key:
             last = [] if self._ties.last_key is None else [(self._ties.last_key,)]

@@ -22,6 +22,7 @@ from aiwyn_async._pagination.strategy import (
     RepeatedPage,
     parse_position,
 )
+from aiwyn_async._pagination.ties import Order
 from aiwyn_async.models.base import Id
 
 MAX_EMPTY_PAGES: Final = 2
@@ -54,6 +55,8 @@ class OffsetPagination:
     Raises:
         CheckpointError: ``resume`` is not a position of this strategy.
     """
+
+    order: Order = ()
 
     def __init__(
         self,

@@ -63,7 +63,7 @@ class PageProcessor(Generic[RowT]):
         self._reader = reader
         self._limit = limit
         self._yielded_keys = yielded_keys
-        self._order = query.order() if query.by_key else ()
+        self._order = pagination.order
         self._query_hash = query.fingerprint()
         self._checkpoint: Checkpoint | None = None
         self._keyless_pages: set[bytes] = set()
@@ -111,9 +111,7 @@ class PageProcessor(Generic[RowT]):
 
     def candidate(self, page: DecodedPage[RowT]) -> Candidate[RowT]:
         """Return a decoded page as the pagination sees it."""
-        values, digests = self._order_values(page), self._reader.digests(page)
-        unordered = [index for index, row in enumerate(values) if row is None]
-        ordered = [row for row in values if row is not None]
+        (ordered, unordered), digests = self._order_values(page), self._reader.digests(page)
         text = " ".join(map(str, digests))
         digest = hashlib.blake2b(text.encode(), digest_size=12).digest() if text else None
         is_repeat = digest in self._keyless_pages
@@ -221,13 +219,13 @@ class PageProcessor(Generic[RowT]):
             self.report.bad_rows += len({bad.index for bad in page.rows.bad}.intersection(rows))
         return rows
 
-    def _order_values(self, page: DecodedPage[RowT]) -> list[tuple[Any, ...] | None]:
+    def _order_values(self, page: DecodedPage[RowT]) -> tuple[Sequence[tuple[Any, ...]], Sequence[int]]:
         if not self._order or not page.keys:
-            return []
-        values = self._reader.order_values(page, self._order)
-        if self._reader.on_bad_row == "raise" and None in values:
+            return (), ()
+        ordered, unordered = self._reader.order_values(page, self._order)
+        if unordered and self._reader.on_bad_row == "raise":
             raise self._no_order_values()
-        return values
+        return ordered, unordered
 
     def _no_order_values(self) -> PaginationError:
         names = ", ".join(".".join(path) for path, _ in self._order)

@@ -247,9 +247,9 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
     async def collect(self) -> list[RowT]:
         """Return all rows in a list. Memory grows with them: about 1 KB per invoice."""
         rows: list[RowT] = []
-        async with aclosing(self._page_chunks()) as pages:
-            async for (page,) in pages:
-                rows += page.items
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                rows += chunk
         return rows
 
     async def first(self) -> RowT | None:

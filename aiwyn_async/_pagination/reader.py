@@ -139,13 +139,22 @@ class PageReader(Generic[RowT]):
         blocks = self._rows.decode_blocks(response.pieces)
         return None if blocks is None else PageInBlocks(response, blocks, key_of=self._key_of, known=known)
 
-    def order_values(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
-        """Return the values of the order columns, per row.
+    def order_values(
+        self, page: DecodedPage[RowT], order: Order
+    ) -> tuple[Sequence[tuple[Any, ...]], Sequence[int]]:
+        """Return the values of the order columns, per row, and the indices of the rows without them.
 
-        Rows without a key, or without an instant that rows are ordered by, have None, like bad rows: no read
+        Rows without a key, or without an instant that rows are ordered by, have none, like bad rows: no read
         can continue after them.
         """
-        if len(order) == 1 and (None not in page.keys or self.on_bad_row != "raise"):
+        if len(order) == 1 and None not in page.keys:
+            return list(zip(page.keys, strict=False)), ()
+        values = self._values_or_none(page, order)
+        missing = [index for index, row in enumerate(values) if row is None]
+        return [row for row in values if row is not None], missing
+
+    def _values_or_none(self, page: DecodedPage[RowT], order: Order) -> list[tuple[Any, ...] | None]:
+        if len(order) == 1 and self.on_bad_row != "raise":
             return [None if key is None else (key,) for key in page.keys]
         decoded = self._decode(self._dicts, page.response)
         instants = [index for index, (path, _) in enumerate(order) if path in self._instants]

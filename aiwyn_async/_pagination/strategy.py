@@ -14,6 +14,7 @@ import msgspec
 from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
+from aiwyn_async._pagination.ties import Order
 from aiwyn_async.models.base import Id
 
 PositionT = TypeVar("PositionT", bound=msgspec.Struct)
@@ -111,6 +112,11 @@ class Pagination(Protocol):
     @property
     def stop_reason(self) -> StopReason | None:
         """What ended the read; None while it runs."""
+        ...
+
+    @property
+    def order(self) -> Order:
+        """The columns that rows are ordered by, a unique key last; empty by page number."""
         ...
 
     @property

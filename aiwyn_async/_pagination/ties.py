@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -183,10 +183,11 @@ def is_before(
 
 def are_out_of_order(order: Order, rows: Sequence[Values], instants: Paths) -> bool:
     """Return whether a row precedes the one before it."""
-    if len(order) == 1 and {type(value) for (value,) in rows} == {int}:
-        numbers = [value for (value,) in rows]
-        precedes = operator.lt if order[0][1].startswith("desc") else operator.gt
-        return any(map(precedes, numbers, numbers[1:]))
+    if len(order) == 1:
+        numbers = list(chain.from_iterable(rows))
+        if set(map(type, numbers)) == {int}:
+            precedes = operator.lt if order[0][1].startswith("desc") else operator.gt
+            return any(map(precedes, numbers, numbers[1:]))
     return any(is_before(order, one, other, instants) for one, other in pairwise(rows))
 
 
