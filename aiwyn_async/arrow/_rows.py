@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import msgspec
 
@@ -22,11 +22,14 @@ from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 
-ReadT = TypeVar("ReadT", bound=Decodable)
+if TYPE_CHECKING:  # a higher floor
+    from aiwyn_async._pagination.page import Page, RawPage
+    from aiwyn_async._pagination.read import Read
+
+ReadT = TypeVar("ReadT", bound="Read[Any]")
 
 
 class RowsOfPage:
@@ -51,7 +54,7 @@ class RowsOfPage:
         number: int,
         length: int,
         split: Callable[[], list[msgspec.Raw]],
-        document: Document | None = None,
+        document: RawPage | None = None,
         key_at: Callable[[int], Id | None] | None = None,
         *,
         indices: Sequence[int] | None = None,
@@ -116,7 +119,7 @@ class PageRows:
         self._ends = list(accumulate(map(len, self.pages)))
 
     @classmethod
-    def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow, key: str) -> Self:
+    def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow, key: str) -> Self:
         """Create from pages of a read. Rows without a key ("") are named by their ``id``, if any."""
         key = key or "id"
         return cls([_convert_page(page, key) for page in pages], on_bad_row, key)
@@ -172,7 +175,7 @@ class PageRows:
         return self.pages[number], index - (self._ends[number - 1] if number else 0)
 
 
-def _convert_page(page: RowPage, key: str) -> RowsOfPage:
+def _convert_page(page: Page[Any], key: str) -> RowsOfPage:
     rows = page.items
     key_at: Callable[[int], Id | None] | None = None
     if rows and isinstance(rows[0], msgspec.Raw):
@@ -208,7 +211,7 @@ _decode_id: Final = key_decoder("id")
 def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
     """Return a read with another row type; a resumed pull is returned unchanged."""
     try:
-        other: ReadT = read.decode_as(row_type)
+        other: ReadT = cast("Any", read).decode_as(row_type)
     except CheckpointError:
         return read
     return other

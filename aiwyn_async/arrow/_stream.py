@@ -12,13 +12,16 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions, column_options
-from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
+
+if TYPE_CHECKING:  # a higher floor
+    from aiwyn_async._pagination.page import Page
+    from aiwyn_async._pagination.read import Read
 
 ResultT = TypeVar("ResultT")
 
@@ -29,7 +32,7 @@ CHECK_INTERVAL: Final = 1.0
 class ArrowReadable:
     """The Arrow methods of reads."""
 
-    def __arrow_c_stream__(self: PagedRead, requested_schema: object = None) -> object:
+    def __arrow_c_stream__(self: Any, requested_schema: object = None) -> object:
         """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, read)``.
 
         Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
@@ -43,7 +46,7 @@ class ArrowReadable:
         return c_stream(self, requested_schema)
 
     def arrow_stream(
-        self: PagedRead,
+        self: Any,
         *,
         ids: Literal["auto", "text"] = "auto",
         date_columns: Iterable[str] = (),
@@ -71,7 +74,7 @@ class ArrowReadable:
         return ArrowStream(self, options)
 
 
-def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
+def c_stream(read: Read[Any], requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
     """Return an ``arrow_array_stream`` capsule: one record batch per page.
 
     Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
@@ -105,7 +108,7 @@ class ArrowStream:
         options: how values become columns.
     """
 
-    def __init__(self, read: PagedRead, options: ColumnOptions) -> None:
+    def __init__(self, read: Read[Any], options: ColumnOptions) -> None:
         self._read = read
         self._options = options
 
@@ -122,12 +125,12 @@ def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _can_wait(read: PagedRead) -> bool:
+def _can_wait(read: Read[Any]) -> bool:
     running = running_loop_or_none()
     return running is None or (read.may_block and running is not read.loop)
 
 
-def _refuse_in_event_loop(read: PagedRead) -> None:
+def _refuse_in_event_loop(read: Read[Any]) -> None:
     if _can_wait(read):
         return
     raise LoopMismatchError(
@@ -136,7 +139,7 @@ def _refuse_in_event_loop(read: PagedRead) -> None:
     )
 
 
-def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
+def _record_batches(read: Read[Any], schema: Any) -> Generator[Any, None, None]:
     """Yield record batches, fetched one by one. Closing the generator ends the read."""
     use = read.undecoded()
     pages = Pages(use.pages())
@@ -160,7 +163,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
             bridge.close(pages.aclose())
 
 
-def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
+def to_table(read: Read[Any], schema: Any, rows: PageRows) -> Any:
     """Convert rows of a read to a table.
 
     Raises:
@@ -191,11 +194,11 @@ def check_ids(actual: Any, expected: Any, option_of: str) -> None:
 class Pages:
     """Pages for another thread; its exceptions end the wait, not the request."""
 
-    def __init__(self, pages: AsyncGenerator[RowPage, None]) -> None:
+    def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
         self._pages = pages
         self._one_at_a_time = asyncio.Lock()
 
-    async def next(self) -> RowPage | None:
+    async def next(self) -> Page[Any] | None:
         """Return the next page, or None after the last."""
         async with self._one_at_a_time:
             return await anext(self._pages, None)
@@ -212,7 +215,7 @@ class _LoopBridge:
     If the event loop of the read does not run, a new one runs in its own thread until the exit.
     """
 
-    def __init__(self, read: PagedRead) -> None:
+    def __init__(self, read: Read[Any]) -> None:
         self._read = read
         self._own: _OwnLoop | None = None
         if read.loop is not None and read.loop.is_running():
