@@ -43,7 +43,7 @@ class ArrowReadable:
             LoopMismatchError: called in a thread that runs an event loop.
             ConfigurationError: pyarrow is not installed, or the rows have no columns.
         """
-        return c_stream(self, requested_schema)
+        return ArrowStream(self, UNCHANGED).__arrow_c_stream__(requested_schema)
 
     def arrow_stream(
         self: Any,
@@ -74,32 +74,6 @@ class ArrowReadable:
         return ArrowStream(self, options)
 
 
-def c_stream(read: Read[Any], requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
-    """Return an ``arrow_array_stream`` capsule: one record batch per page.
-
-    Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
-    thread. ``requested_schema`` is defined by the protocol; pyarrow casts to it if it can.
-
-    Raises:
-        LoopMismatchError: this thread runs an event loop, which waiting would block.
-        ConfigurationError: pyarrow is missing, or the rows have no columns.
-    """
-    _refuse_in_event_loop(read)
-    try:
-        import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
-
-        from aiwyn_async.arrow._table import RowSchema  # noqa: PLC0415 (it needs the extra too)
-    except ImportError:
-        raise ConfigurationError(
-            'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
-        ) from None
-    schema = RowSchema(plain_type(read.row_type), options)
-    batches = _record_batches(read, schema)
-    reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
-    capsule: object = reader.__arrow_c_stream__(requested_schema)
-    return capsule
-
-
 class ArrowStream:
     """A read as an Arrow C stream with column options, for pyarrow, polars and DuckDB.
 
@@ -113,8 +87,24 @@ class ArrowStream:
         self._options = options
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Start to read. See ``Pull.__arrow_c_stream__``."""
-        return c_stream(self._read, requested_schema, self._options)
+        """Start to read: one record batch per page. See ``Pull.__arrow_c_stream__``.
+
+        The protocol defines ``requested_schema``; pyarrow casts to it if it can.
+        """
+        _refuse_in_event_loop(self._read)
+        try:
+            import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
+
+            from aiwyn_async.arrow._table import RowSchema  # noqa: PLC0415 (it needs the extra too)
+        except ImportError:
+            raise ConfigurationError(
+                'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
+            ) from None
+        schema = RowSchema(plain_type(self._read.row_type), self._options)
+        batches = _record_batches(self._read, schema)
+        reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
+        capsule: object = reader.__arrow_c_stream__(requested_schema)
+        return capsule
 
 
 def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
