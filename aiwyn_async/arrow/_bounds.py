@@ -7,11 +7,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from aiwyn_async.arrow._schema import DAY, INSTANT
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
+from aiwyn_async.arrow._schema import DAY, INSTANT, compute
 
 _FORM: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]%s(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
 _ANY_TIME: Final = _FORM % r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"

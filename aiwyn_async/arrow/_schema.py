@@ -9,9 +9,12 @@ from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
+
+compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from msgspec import inspect
 
@@ -32,6 +31,7 @@ from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of, extra_json
 from aiwyn_async.arrow._schema import (
     DAY,
     arrow_type,
+    compute,
     contains,
     has_own_checks,
     has_required,
@@ -41,8 +41,6 @@ from aiwyn_async.arrow._schema import (
     reading_type,
     refuses_null,
 )
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 
 class RowSchema:
