@@ -2,12 +2,11 @@
 """``FirmOptions`` applied to the rows of a firm."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.rewriting import rewrite_row
 from aiwyn_async.sandbox._declarations.declarations import DateForm, Resource, Row
 from aiwyn_async.sandbox._declarations.fields import format_cents, instant_text, money_json, zulu_text
@@ -18,11 +17,11 @@ if TYPE_CHECKING:  # it imports this module
     from aiwyn_async.sandbox._data.database import Database
 
 
-def adapt(database: "Database", options: FirmOptions) -> None:
-    """Apply the options to a newly generated firm."""
-    if options.currencies != ("USD",):
-        for resource in RESOURCES.values():
-            set_currencies(database, resource, options.currencies)
+def adapt(database: "Database") -> None:
+    """Apply the options of a newly generated firm."""
+    options = database.options
+    for resource in RESOURCES.values():
+        set_currencies(database, resource)
     for row_id in _sample_ids(database, INVOICES, "status = 'PAID' AND subtotal_cents > 1", options.refunds):
         _add_refund(database, row_id)
     for row_id in _sample_ids(database, CLIENTS, "1", options.missing_clients):
@@ -41,13 +40,11 @@ def _rounded_up(instant: str, step: int) -> str:
     return f"({instant} + {step - 1}) / {step} * {step}"
 
 
-def set_currencies(
-    database: "Database", resource: Resource, currencies: Iterable[str], ids: Iterable[int] | None = None
-) -> None:
-    """Set the currency of rows, or of those in ``ids``, to that of their client."""
-    if not {"currency", "client_id"} <= {column.sql for column in resource.columns}:
+def set_currencies(database: "Database", resource: Resource, ids: Sequence[int] | None = None) -> None:
+    """Set the currency of rows, or of those in ``ids``, to their client's; they are generated in USD."""
+    codes = database.options.currencies
+    if codes == ("USD",) or not {"currency", "client_id"} <= {column.sql for column in resource.columns}:
         return
-    codes, ids = list(currencies), None if ids is None else list(ids)
     database.fill_bodies(resource, ids)
     condition = "" if ids is None else " WHERE id IN (SELECT value FROM json_each(?))"
     parameters = () if ids is None else (msgspec.json.encode(ids).decode(),)

@@ -143,7 +143,7 @@ class Database:
             self.generate(RESOURCES[name], 0, rows)
         if self._cancelled:
             raise RuntimeError("the sandbox was stopped before its firm was complete")
-        adapt(self, self.options)
+        adapt(self)
         next_numbers = {f"next_{name}": number for name, number in self.next_numbers.items()}
         connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", [*{**facts, **next_numbers}.items()])
         connection.execute("COMMIT")
