@@ -50,18 +50,14 @@ class Database:
         *,
         invoices: int,
         seed: int,
-        clients: int | None = None,
         path: Path | None = None,
         sizes: Mapping[str, int] | None = None,
         collation: Collation = "C",
         options: FirmOptions | None = None,
     ) -> None:
-        requested = dict(sizes or {})
-        if clients is not None:
-            requested["clients"] = clients
         self.options: FirmOptions = options or FirmOptions()
         self.collation: Collation = collation
-        self.sizes: dict[str, int] = firm.firm_sizes(invoices, requested)
+        self.sizes: dict[str, int] = firm.firm_sizes({"invoices": invoices, **(sizes or {})})
         self.seed = seed
         self.row_ids: RowIds = RowIds()
         self.next_numbers: dict[str, int] = {}
