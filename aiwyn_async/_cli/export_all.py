@@ -20,7 +20,7 @@ from aiwyn_async._cli.export_one import (
     skipped_rows_file,
     to_values,
 )
-from aiwyn_async._cli.options import FilterOptions, RowOptions, SandboxOptions
+from aiwyn_async._cli.options import RowOptions, SandboxOptions
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import RESOURCES, create_pull
 from aiwyn_async._core.files import check_path, local_path, url_of, why_no_folder
@@ -55,7 +55,7 @@ async def export_all(
     """
     targets = _targets(to, file_format)
     async with open_client(sandbox) as aiwyn:
-        pulls = {name: create_pull(aiwyn, name, FilterOptions(), **read) for name in RESOURCES}
+        pulls = {name: create_pull(aiwyn, name, **read) for name in RESOURCES}
         columns = columns_by_resource({name: pull.row_type for name, pull in pulls.items()}, rows)
         _check_formats(targets, pulls, columns)
         run = _Run(to, file_format, {name: bool(write[name]) for name in ("force", "resume", "replace")})
