@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,19 +40,32 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
-    import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
-
     box = create_sandbox(SANDBOX_FLAGS, **options.arguments())
-    try:
+    with sandbox_errors():
         await box.start()
-    except sqlite3.Error as error:
-        raise StorageError(f"cannot generate the sandbox: {error}") from None
     try:
         # Headers of a profile may be credentials of another server.
         async with AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn:
             yield aiwyn
     finally:
         await box.stop()
+
+
+@contextmanager
+def sandbox_errors(path: Path | None = None, port: int = 0) -> Generator[None]:
+    """Raise what ends the start of a sandbox as an error of the command line."""
+    import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
+
+    try:
+        yield
+    except sqlite3.Error as error:
+        if path is None:
+            raise StorageError(f"cannot generate the sandbox: {error}") from None
+        raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"cannot create the sandbox: {error}") from None
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"cannot serve on port {port}: {error}") from None
 
 
 def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
