@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from rich import progress as rich_progress
-from rich.console import Console
 
 from aiwyn_async._cli.output import write_message
 from aiwyn_async._cli.progress import Bars, ProgressLines, shows_bars
@@ -41,8 +40,8 @@ class AllLines(ProgressLines):
 class AllBars(Bars):
     """A row per resource: name, bar, and rows or state."""
 
-    def __init__(self, resources: Sequence[str], *, console: Console | None = None) -> None:
-        super().__init__(rich_progress.BarColumn(BAR_WIDTH), console=console)
+    def __init__(self, resources: Sequence[str]) -> None:
+        super().__init__(rich_progress.BarColumn(BAR_WIDTH))
         self._tasks = {name: self._bars.add_task(name, total=1, details="waiting") for name in resources}
         self._current = self._tasks[resources[0]]
 
