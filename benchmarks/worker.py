@@ -130,6 +130,20 @@ async def counted(rows: AsyncIterable[Any], job: Job) -> Tally:
     return Tally(number)
 
 
+async def at_once(get: Callable[[int], Awaitable[None]], job: Job) -> Tally:
+    """Get objects by their keys, in `max_concurrency` tasks."""
+    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
+
+    async def caller() -> int:
+        done = 0
+        for key in keys:
+            await get(key)
+            done += 1
+        return done
+
+    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+
+
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -141,9 +155,9 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-async def _timed(outcome: Awaitable[Outcome] | Outcome) -> tuple[Outcome, float, float]:
+async def _timed(outcome: Awaitable[Outcome]) -> tuple[Outcome, float, float]:
     used, began = _cpu(), time.perf_counter()
-    result = await outcome if inspect.isawaitable(outcome) else outcome
+    result = await outcome
     return result, time.perf_counter() - began, _cpu() - used
 
 
