@@ -144,7 +144,7 @@ async def at_once(get: Callable[[int], Awaitable[None]], job: Job) -> Tally:
     return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
 
 
-def _cpu() -> float:
+def seconds_of_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -156,9 +156,9 @@ def peak_memory() -> int:
 
 
 async def _timed(outcome: Awaitable[Outcome]) -> tuple[Outcome, float, float]:
-    used, began = _cpu(), time.perf_counter()
+    used, began = seconds_of_cpu(), time.perf_counter()
     result = await outcome
-    return result, time.perf_counter() - began, _cpu() - used
+    return result, time.perf_counter() - began, seconds_of_cpu() - used
 
 
 class _Worker:
@@ -183,9 +183,9 @@ class _Worker:
             outcome, wall, cpu = runner.run(_timed(called(job)))
         else:
             # Blocking clients run without an event loop, as in their users' programs.
-            used, began = _cpu(), time.perf_counter()
+            used, began = seconds_of_cpu(), time.perf_counter()
             plain: Any = called(job)
-            outcome, wall, cpu = plain, time.perf_counter() - began, _cpu() - used
+            outcome, wall, cpu = plain, time.perf_counter() - began, seconds_of_cpu() - used
         tally = outcome() if callable(outcome) else outcome
         total = None if tally.total is None else str(tally.total)
         return {
