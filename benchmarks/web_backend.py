@@ -121,9 +121,8 @@ def main() -> None:
             assert backend.stdout is not None
             url = backend.stdout.readline().decode().strip()
             try:
-                seconds = asyncio.run(
-                    measure(url, asyncio.run(keys_of(box["url"], box["api_key"])), requests)
-                )
+                keys = asyncio.run(keys_of(box["url"], box["api_key"]))
+                seconds = asyncio.run(measure(url, keys, requests))
             finally:
                 backend.terminate()
                 sandbox.terminate()
