@@ -82,8 +82,7 @@ class Staging(State[Manifest]):
         self._bad_rows = []
         is_replacing = self._path.exists()
         if is_replacing:  # from now on, the existing file is not the result of this export
-            with disk_errors(self._manifest_path):
-                write_manifest(self._manifest_path, self._manifest)
+            self._store(self._manifest)
         self._remove_all_but({MANIFEST} if is_replacing else ())
 
     def load(self) -> Checkpoint | None:
@@ -181,7 +180,9 @@ class Staging(State[Manifest]):
         return finished_file is not None and finished_file == file_fingerprint(self._path)
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
-        manifest = self._manifest.with_report(report, **changes)
+        self._store(self._manifest.with_report(report, **changes))
+
+    def _store(self, manifest: Manifest) -> None:
         with disk_errors(self._manifest_path):
             write_manifest(self._manifest_path, manifest)
         self._manifest = manifest
