@@ -27,12 +27,10 @@ class AllLines(ProgressLines):
         super().__init__("")
 
     def start(self, resource: str) -> None:
-        """Begin with a resource."""
         self._noun = resource
         self._started = self._last_line = self._clock()
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the message says it)
-        """Write the message."""
         if message:
             write_message(message)
 
@@ -46,17 +44,14 @@ class AllBars(Bars):
         self._current = self._tasks[resources[0]]
 
     def start(self, resource: str) -> None:
-        """Begin with a resource."""
         self._current = self._tasks[resource]
         self._bars.reset(self._current, details="starting")
         self._bars.update(self._current, total=None)
 
     def update(self, progress: Progress) -> None:
-        """Show rows, rate, time left and retries."""
         self._show(self._current, progress)
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the row says it)
-        """Show the state."""
         self._bars.update(self._current, completed=int(is_written), total=1, details=state)
 
 

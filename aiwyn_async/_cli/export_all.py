@@ -153,7 +153,6 @@ class _Run:
         return dict(self._flags)
 
     def finish(self, resource: str) -> None:
-        """Record that a resource is finished."""
         if resource not in self._state.finished:
             self._state = _State(self._state.may_replace, (*self._state.finished, resource))
             self._store()

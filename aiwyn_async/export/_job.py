@@ -58,8 +58,6 @@ class _ReadRestartedError(Exception):
 
 
 class ExportJob:
-    """One run of an export."""
-
     def __init__(
         self, source: Source, output: Output, on_progress: Callable[[Progress], None] | None
     ) -> None:

@@ -210,7 +210,6 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The open connection."""
         if self._connection is None:
             raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
         return self._connection

@@ -112,7 +112,6 @@ class Subscriptions:
         return {"secret": rows[0][0]}
 
     def subscribers(self, changes: Sequence[Change]) -> list[list[Subscriber]]:
-        """Return the subscribers of each change."""
         rows = self.database.query(
             "SELECT id, target_url, secret, entity_types, operations FROM event_subscriptions WHERE active"
         )
