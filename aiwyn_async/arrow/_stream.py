@@ -168,11 +168,7 @@ def to_table(read: Read[Any], schema: Any, rows: PageRows) -> Any:
 
 
 def check_ids(actual: Any, expected: Any, option_of: str) -> None:
-    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text.
-
-    Raises:
-        ExportError: a column has a text id.
-    """
+    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text."""
     columns = [field.name for field, other in zip(actual, expected, strict=True) if field != other]
     if columns:
         raise ExportError(

@@ -140,11 +140,7 @@ class Staging(State[Manifest]):
         self._bad_rows += state.bad_rows
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
-        """Record the fingerprint of the assembled file, before it is renamed.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
+        """Record the fingerprint of the assembled file, before it is renamed."""
         fingerprint = file_fingerprint(path)
         if fingerprint != self._manifest.finished_file:
             self._update(report, finished_file=fingerprint, bad_rows=self.bad_rows)

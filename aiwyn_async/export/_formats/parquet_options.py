@@ -30,11 +30,7 @@ DEFAULT_PARQUET: Final = ParquetOptions()
 
 
 def parquet_options(compression: object, row_group_rows: int | None) -> ParquetOptions | None:
-    """Validate the options of a Parquet file, and return None if neither is set.
-
-    Raises:
-        ConfigurationError: an option has an invalid value.
-    """
+    """Validate the options of a Parquet file, and return None if neither is set."""
     if compression is not None and not (isinstance(compression, str) and compression in COMPRESSIONS):
         raise ConfigurationError(
             f"compression must be one of {', '.join(COMPRESSIONS)}, got {shown(compression)}"
