@@ -158,9 +158,9 @@ async def export(
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
-            return await source.masking(job.run())
+            return await rows.masking(job.run())
         finally:
-            job.release()
+            output.state.release()
 
 
 def _dataset(

@@ -94,10 +94,6 @@ class ExportJob:
         await in_thread(lambda: self._state.start(may_replace=self._state.may_replace))
         return await self._write()
 
-    def release(self) -> None:
-        """Release the lock on the output."""
-        self._state.release()
-
     async def _write(self) -> ExportResult:
         self._rows_before = self._state.rows
         async with self._output.open(lambda: self._report) as writer:
