@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.translations import flag_name
@@ -17,9 +16,6 @@ from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
 if TYPE_CHECKING:
     from aiwyn_async.sandbox import Sandbox
-
-SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
-"""Of commands with ``--sandbox``."""
 
 
 @asynccontextmanager
@@ -40,7 +36,7 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
-    box = create_sandbox(SANDBOX_FLAGS, **options.arguments())
+    box = create_sandbox({"invoices": "--sandbox-invoices"}, **options.arguments())
     with sandbox_errors():
         await box.start()
     try:
@@ -68,7 +64,7 @@ def sandbox_errors(path: Path | None = None, port: int = 0) -> Generator[None]:
         raise ConfigurationError(f"cannot serve on port {port}: {error}") from None
 
 
-def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
+def create_sandbox(flags: Mapping[str, str], /, **options: Any) -> Sandbox:
     """Create a sandbox without starting it, or raise ConfigurationError.
 
     ``flags`` has the names of options in errors, if they are not those of the flags.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-from types import MappingProxyType
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -50,7 +49,7 @@ async def serve_sandbox(
     if not 0 <= latency < math.inf:
         raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
     box = create_sandbox(
-        MappingProxyType({"per_second": "--rate-limit"}),
+        {"per_second": "--rate-limit"},
         invoices=invoices,
         seed=seed,
         port=port,
