@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import msgspec
 
@@ -41,6 +41,7 @@ class RowsOfPage:
         split: returns the JSON of each row.
         document: the response body, if its rows are exactly these.
         key_at: returns the key of a row by its index; None if no key was decoded.
+        key: the name of the key, which is decoded then.
         indices: the index of each row within the response; those of all rows by default.
 
     Attributes:
@@ -57,6 +58,7 @@ class RowsOfPage:
         document: RawPage | None = None,
         key_at: Callable[[int], Id | None] | None = None,
         *,
+        key: str = "id",
         indices: Sequence[int] | None = None,
     ) -> None:
         self.number = number
@@ -65,6 +67,7 @@ class RowsOfPage:
         self._length = length
         self._split = split
         self._key_at = key_at
+        self._key = key
 
     def __len__(self) -> int:
         return self._length
@@ -75,8 +78,10 @@ class RowsOfPage:
         return self._split()
 
     def key_at(self, index: int) -> Id | None:
-        """Return the key of a row, if it is known or is an ``id`` that can be decoded."""
-        return _decode_id(bytes(self.rows[index])) if self._key_at is None else self._key_at(index)
+        """Return the key of a row, if it is known or can be decoded."""
+        if self._key_at is not None:
+            return self._key_at(index)
+        return key_decoder(self._key)(bytes(self.rows[index]))
 
     def to_json(self) -> bytes | memoryview:
         """Return the JSON of all rows, separated by commas."""
@@ -176,24 +181,16 @@ class PageRows:
 
 
 def _convert_page(page: Page[Any], key: str) -> RowsOfPage:
-    rows = page.items
+    rows, split = page.items, page.raw_items
     key_at: Callable[[int], Id | None] | None = None
     if rows and isinstance(rows[0], msgspec.Raw):
-        decode_key = key_decoder(key)
-        return RowsOfPage(
-            page.number,
-            len(rows),
-            rows.copy,
-            page.document,
-            lambda index: decode_key(bytes(rows[index])),
-            indices=page.indices,
-        )
-    if rows and is_key_only(type(rows[0])):
+        split = rows.copy
+    elif rows and is_key_only(type(rows[0])):
         key_at = functools.partial(_key_at, rows)
     elif rows and isinstance(rows[0], Id | None):
         key_at = rows.__getitem__
     converted = RowsOfPage(
-        page.number, len(rows), page.raw_items, page.document, key_at, indices=page.indices
+        page.number, len(rows), split, page.document, key_at, key=key, indices=page.indices
     )
     if isinstance(rows, ChosenRows):
         converted.chosen = b",".join(rows.blocks)
@@ -203,9 +200,6 @@ def _convert_page(page: Page[Any], key: str) -> RowsOfPage:
 def _key_at(rows: Sequence[Any], index: int) -> Id | None:
     key: Id | None = rows[index].key
     return key
-
-
-_decode_id: Final = key_decoder("id")
 
 
 def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
