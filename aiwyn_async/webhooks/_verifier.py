@@ -49,11 +49,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             WebhookVerificationError: The payload is not JSON, although it is signed.
         """
-        try:
-            return _decode_json(self.payload)
-        except (ValueError, RecursionError, ArithmeticError):
-            # msgspec's own errors are ValueErrors, as is the one for invalid UTF-8.
-            raise WebhookVerificationError("the signed payload is not JSON") from None
+        return _decode_json(self.payload)
 
 
 class WebhookVerifier:
@@ -240,7 +236,7 @@ class WebhookVerifier:
             return ""
         try:
             decoded = _decode_json(payload)
-        except (ValueError, RecursionError, ArithmeticError):
+        except WebhookVerificationError:
             return ""
         if not isinstance(decoded, dict):
             return ""
@@ -256,7 +252,11 @@ class WebhookVerifier:
 
 
 def _decode_json(payload: bytes) -> object:
-    return _decoder.decode(decodable(cast("bytes", as_utf8(payload, ""))))
+    try:
+        return _decoder.decode(decodable(cast("bytes", as_utf8(payload, ""))))
+    except (ValueError, RecursionError, ArithmeticError):
+        # msgspec's own errors are ValueErrors, as is the one for invalid UTF-8.
+        raise WebhookVerificationError("the signed payload is not JSON") from None
 
 
 def _check_seen(function: object) -> None:
