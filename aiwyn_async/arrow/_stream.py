@@ -32,21 +32,26 @@ CHECK_INTERVAL: Final = 1.0
 class ArrowReadable:
     """The Arrow methods of reads."""
 
-    def __arrow_c_stream__(self: Any, requested_schema: object = None) -> object:
-        """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, read)``.
+    def _arrow_read(self) -> Any:
+        """Return the read that a stream reads."""
+        return self
 
-        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
-        be read in a thread other than the event loop's; without a running loop, one is started for it. If
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return an Arrow C stream, for ``pyarrow.table(read)``.
+
+        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. Unless the read
+        may block, it must be read in another thread than the event loop's, as by
+        ``await asyncio.to_thread(pyarrow.table, read)``; without a running loop, one is started for it. If
         the consumer raises an error of its own, ``error`` has the cause.
 
         Raises:
-            LoopMismatchError: called in a thread that runs an event loop.
+            LoopMismatchError: called in a thread that runs an event loop, and the read may not block it.
             ConfigurationError: pyarrow is not installed, or the rows have no columns.
         """
-        return ArrowStream(self, UNCHANGED).__arrow_c_stream__(requested_schema)
+        return ArrowStream(self._arrow_read(), UNCHANGED).__arrow_c_stream__(requested_schema)
 
     def arrow_stream(
-        self: Any,
+        self,
         *,
         ids: Literal["auto", "text"] = "auto",
         date_columns: Iterable[str] = (),
@@ -64,14 +69,15 @@ class ArrowReadable:
         Raises:
             ConfigurationError: an option is invalid, or names a column that it does not apply to.
         """
+        read = self._arrow_read()
         options = column_options(
-            plain_type(self.row_type),
+            plain_type(read.row_type),
             ids=ids,
             date_columns=date_columns,
             round_money=round_money,
             extra=extra,
         )
-        return ArrowStream(self, options)
+        return ArrowStream(read, options)
 
 
 class ArrowStream:
