@@ -39,13 +39,13 @@ class Staging(State[Manifest]):
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
-        self.folder = _staging_folder(path)
+        self._manifest_path = unfinished_manifest(path)
+        self.folder = self._manifest_path.parent
         super().__init__(new, f"the unfinished export in {self.folder}")
         self.appends = appends
         self._bad_rows: list[BadRow] = []
         self._lock = FolderLock(self.folder)
         self._path = path
-        self._manifest_path = self.folder / MANIFEST
         self._finished_path = path.parent / f".{path.name}.done"
 
     def lock(self) -> None:
@@ -193,17 +193,9 @@ class Staging(State[Manifest]):
                     path.unlink()
 
 
-def has_unfinished(path: Path) -> bool:
-    return (_staging_folder(path) / MANIFEST).exists()
-
-
-def read_unfinished(path: Path) -> Manifest | None:
-    """Read the manifest of an unfinished export of a file; None if it is missing or damaged."""
-    return read_valid_manifest(_staging_folder(path) / MANIFEST)
-
-
-def _staging_folder(path: Path) -> Path:
-    return path.parent / f".{path.name}.partial"
+def unfinished_manifest(path: Path) -> Path:
+    """Return the path of the manifest of an unfinished export of a file."""
+    return path.parent / f".{path.name}.partial" / MANIFEST
 
 
 def _read_bad_rows(path: Path) -> list[BadRow]:
