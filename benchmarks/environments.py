@@ -54,11 +54,11 @@ class Rival:
             _run([sys.executable, "-m", "venv", "--clear", str(home)])
             _run([str(python), "-m", "pip", "install", "--quiet", *self.pins])
             if self.generate is not None:
-                self._generate(home, python, self.generate)
+                self._generate(home, self.generate)
             stamp.write_text(self._stamp())
         return python
 
-    def _generate(self, home: Path, python: Path, generate: Callable[[Path, Path], list[str]]) -> None:
+    def _generate(self, home: Path, generate: Callable[[Path, Path], list[str]]) -> None:
         description = home / "openapi.json"
         description.write_text(json.dumps(_trimmed(json.loads(DESCRIPTION.read_text()))))
         client = home / "client"
@@ -66,7 +66,6 @@ class Rival:
         purelib = sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)})
         # Makes the client importable in this environment without building it.
         (Path(purelib) / "client.pth").write_text(f"{client}\n")
-        assert python.exists()
 
     def _stamp(self) -> str:
         identity = repr((self.pins, sys.version_info[:2])).encode()

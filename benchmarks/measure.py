@@ -175,10 +175,6 @@ class Figure:
     target: Target | None = None
     unit: str = "x"
 
-    @property
-    def is_met(self) -> bool | None:
-        return None if self.target is None else self.target.is_met(self.spread.median)
-
 
 def rate_of(sample: Sample) -> float:
     return sample.rate

@@ -12,7 +12,6 @@ import gzip
 import json
 import os
 import re
-import resource
 import ssl
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import trustme
 
 from .corpus import FIRST_ID, THOUSAND, Corpus
 from .specs import Spec
+from .worker import seconds_of_cpu
 
 try:
     import uvloop as loops
@@ -214,17 +214,12 @@ class Ports:
         return context
 
 
-def _seconds_of_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 async def serve() -> None:
     with tempfile.TemporaryDirectory() as directory:
         ports = await asyncio.to_thread(Ports, Path(directory))
         while line := await asyncio.to_thread(sys.stdin.readline):
             asked = json.loads(line)
-            port = await ports.open(Spec(**asked)) if asked else {"cpu": _seconds_of_cpu()}
+            port = await ports.open(Spec(**asked)) if asked else {"cpu": seconds_of_cpu()}
             sys.stdout.write(json.dumps(port) + "\n")
             sys.stdout.flush()
 

@@ -121,15 +121,12 @@ def main() -> None:
             assert backend.stdout is not None
             url = backend.stdout.readline().decode().strip()
             try:
-                seconds = asyncio.run(measure(url, asyncio.run(keys_of(**_renamed(box))), requests))
+                keys = asyncio.run(keys_of(box["url"], box["api_key"]))
+                seconds = asyncio.run(measure(url, keys, requests))
             finally:
                 backend.terminate()
                 sandbox.terminate()
     report(seconds)
-
-
-def _renamed(box: dict[str, str]) -> dict[str, str]:
-    return {"base_url": box["url"], "api_key": box["api_key"]}
 
 
 def report(seconds: dict[str, list[float]]) -> None:

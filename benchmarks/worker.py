@@ -130,7 +130,21 @@ async def counted(rows: AsyncIterable[Any], job: Job) -> Tally:
     return Tally(number)
 
 
-def _cpu() -> float:
+async def at_once(get: Callable[[int], Awaitable[None]], job: Job) -> Tally:
+    """Get objects by their keys, in `max_concurrency` tasks."""
+    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
+
+    async def caller() -> int:
+        done = 0
+        for key in keys:
+            await get(key)
+            done += 1
+        return done
+
+    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+
+
+def seconds_of_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -141,10 +155,10 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-async def _timed(outcome: Awaitable[Outcome] | Outcome) -> tuple[Outcome, float, float]:
-    used, began = _cpu(), time.perf_counter()
-    result = await outcome if inspect.isawaitable(outcome) else outcome
-    return result, time.perf_counter() - began, _cpu() - used
+async def _timed(outcome: Awaitable[Outcome]) -> tuple[Outcome, float, float]:
+    used, began = seconds_of_cpu(), time.perf_counter()
+    result = await outcome
+    return result, time.perf_counter() - began, seconds_of_cpu() - used
 
 
 class _Worker:
@@ -169,9 +183,9 @@ class _Worker:
             outcome, wall, cpu = runner.run(_timed(called(job)))
         else:
             # Blocking clients run without an event loop, as in their users' programs.
-            used, began = _cpu(), time.perf_counter()
+            used, began = seconds_of_cpu(), time.perf_counter()
             plain: Any = called(job)
-            outcome, wall, cpu = plain, time.perf_counter() - began, _cpu() - used
+            outcome, wall, cpu = plain, time.perf_counter() - began, seconds_of_cpu() - used
         tally = outcome() if callable(outcome) else outcome
         total = None if tally.total is None else str(tally.total)
         return {

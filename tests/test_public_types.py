@@ -24,7 +24,6 @@ INTERNAL = {
     "Session",
     "Query",
     "Endpoint",
-    "PagedRead",
     "ColumnOptions",
     "RowCounts",
     "LoopThread",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from rich import progress as rich_progress
-from rich.console import Console
 
 from aiwyn_async._cli.output import write_message
 from aiwyn_async._cli.progress import Bars, ProgressLines, shows_bars
@@ -28,12 +27,10 @@ class AllLines(ProgressLines):
         super().__init__("")
 
     def start(self, resource: str) -> None:
-        """Begin with a resource."""
         self._noun = resource
         self._started = self._last_line = self._clock()
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the message says it)
-        """Write the message."""
         if message:
             write_message(message)
 
@@ -41,23 +38,20 @@ class AllLines(ProgressLines):
 class AllBars(Bars):
     """A row per resource: name, bar, and rows or state."""
 
-    def __init__(self, resources: Sequence[str], *, console: Console | None = None) -> None:
-        super().__init__(rich_progress.BarColumn(BAR_WIDTH), console=console)
+    def __init__(self, resources: Sequence[str]) -> None:
+        super().__init__(rich_progress.BarColumn(BAR_WIDTH))
         self._tasks = {name: self._bars.add_task(name, total=1, details="waiting") for name in resources}
         self._current = self._tasks[resources[0]]
 
     def start(self, resource: str) -> None:
-        """Begin with a resource."""
         self._current = self._tasks[resource]
         self._bars.reset(self._current, details="starting")
         self._bars.update(self._current, total=None)
 
     def update(self, progress: Progress) -> None:
-        """Show rows, rate, time left and retries."""
         self._show(self._current, progress)
 
     def finish(self, state: str, message: str, *, is_written: bool) -> None:  # noqa: ARG002 (the row says it)
-        """Show the state."""
         self._bars.update(self._current, completed=int(is_written), total=1, details=state)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiwyn_async._cli.options import SandboxOptions
 from aiwyn_async._cli.translations import flag_name
@@ -16,9 +16,6 @@ from aiwyn_async.tuning import inflate_with_isal, prime_allocator
 
 if TYPE_CHECKING:
     from aiwyn_async.sandbox import Sandbox
-
-SANDBOX_FLAGS: Final = MappingProxyType({"invoices": "--sandbox-invoices"})
-"""Of commands with ``--sandbox``."""
 
 
 @asynccontextmanager
@@ -39,13 +36,9 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         async with waiting_messages() as messages, AiwynClient(observer=messages) as aiwyn:
             yield aiwyn
         return
-    import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
-
-    box = create_sandbox(SANDBOX_FLAGS, **options.arguments())
-    try:
+    box = create_sandbox({"invoices": "--sandbox-invoices"}, **options.arguments())
+    with sandbox_errors():
         await box.start()
-    except sqlite3.Error as error:
-        raise StorageError(f"cannot generate the sandbox: {error}") from None
     try:
         # Headers of a profile may be credentials of another server.
         async with AiwynClient(base_url=box.url, api_key=box.api_key, headers={}) as aiwyn:
@@ -54,7 +47,24 @@ async def open_client(options: SandboxOptions) -> AsyncGenerator[AiwynClient, No
         await box.stop()
 
 
-def create_sandbox(flags: Mapping[str, str] = MappingProxyType({}), /, **options: Any) -> Sandbox:
+@contextmanager
+def sandbox_errors(path: Path | None = None, port: int = 0) -> Generator[None]:
+    """Raise what ends the start of a sandbox as an error of the command line."""
+    import sqlite3  # noqa: PLC0415 (loaded by the sandbox, too)
+
+    try:
+        yield
+    except sqlite3.Error as error:
+        if path is None:
+            raise StorageError(f"cannot generate the sandbox: {error}") from None
+        raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"cannot create the sandbox: {error}") from None
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"cannot serve on port {port}: {error}") from None
+
+
+def create_sandbox(flags: Mapping[str, str], /, **options: Any) -> Sandbox:
     """Create a sandbox without starting it, or raise ConfigurationError.
 
     ``flags`` has the names of options in errors, if they are not those of the flags.

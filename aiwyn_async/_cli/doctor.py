@@ -24,8 +24,6 @@ MAX_CLOCK_SKEW: Final = 60.0
 
 
 class _Check(msgspec.Struct, frozen=True):
-    """The result of one check."""
-
     name: str
     detail: str
     exit_code: ExitCode = ExitCode.OK

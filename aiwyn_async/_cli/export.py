@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,7 +115,7 @@ async def export(
         "row_group_rows": row_group_rows,
     }
     if resource == ALL:
-        refuse_for_all(**filters.given(), limit=limit, columns=columns, partition_by=partition_by)
+        refuse_for_all(**dataclasses.asdict(filters), limit=limit, columns=columns, partition_by=partition_by)
         return await export_all(
             to,
             file_format or "dataset",
@@ -167,8 +168,8 @@ def _create_read(
     ordered: bool,
     **options: Any,
 ) -> Readable:
-    if limit is None and not filters.list_filters():
-        return create_pull(aiwyn, plural, filters, ranges=ranges, ordered=ordered, **options)
+    if limit is None and not filters.given():
+        return create_pull(aiwyn, plural, filters.where, ranges=ranges, ordered=ordered, **options)
     if ranges is not None:
         raise ConfigurationError("--ranges cannot be combined with --limit or a filter other than --where")
-    return create_list(aiwyn, plural, filters, limit=limit, **options)
+    return create_list(aiwyn, plural, filters.given(), filters.where, limit=limit, **options)

@@ -13,14 +13,8 @@ from aiwyn_async._cli.all_options import columns_by_resource
 from aiwyn_async._cli.all_progress import AllProgress
 from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
 from aiwyn_async._cli.client import open_client
-from aiwyn_async._cli.export_one import (
-    describe,
-    export_one,
-    has_unfinished_export,
-    skipped_rows_file,
-    to_values,
-)
-from aiwyn_async._cli.options import FilterOptions, RowOptions, SandboxOptions
+from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file, to_values
+from aiwyn_async._cli.options import RowOptions, SandboxOptions
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import RESOURCES, create_pull
 from aiwyn_async._core.files import check_path, local_path, url_of, why_no_folder
@@ -28,8 +22,9 @@ from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder
-from aiwyn_async.export._dataset.state import MANIFEST
+from aiwyn_async.export._dataset.state import MANIFEST, UNFINISHED
 from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
+from aiwyn_async.export._staging import unfinished_manifest
 
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
 ADVICE: Final = "pass --resume to continue"
@@ -55,7 +50,7 @@ async def export_all(
     """
     targets = _targets(to, file_format)
     async with open_client(sandbox) as aiwyn:
-        pulls = {name: create_pull(aiwyn, name, FilterOptions(), **read) for name in RESOURCES}
+        pulls = {name: create_pull(aiwyn, name, **read) for name in RESOURCES}
         columns = columns_by_resource({name: pull.row_type for name, pull in pulls.items()}, rows)
         _check_formats(targets, pulls, columns)
         run = _Run(to, file_format, {name: bool(write[name]) for name in ("force", "resume", "replace")})
@@ -153,7 +148,6 @@ class _Run:
         return dict(self._flags)
 
     def finish(self, resource: str) -> None:
-        """Record that a resource is finished."""
         if resource not in self._state.finished:
             self._state = _State(self._state.may_replace, (*self._state.finished, resource))
             self._store()
@@ -189,6 +183,8 @@ class _Run:
 
 
 def _exists(target: str) -> bool:
-    if has_unfinished_export(target):
-        return True
-    return open_folder(target).read(MANIFEST) is not None if is_dataset(target) else Path(target).exists()
+    """Return whether there is a finished or an unfinished export of a dataset or a file."""
+    if is_dataset(target):
+        folder = open_folder(target)
+        return any(folder.read(name) is not None for name in (MANIFEST, UNFINISHED))
+    return Path(target).exists() or unfinished_manifest(Path(target)).exists()

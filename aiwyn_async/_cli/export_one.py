@@ -14,10 +14,11 @@ from aiwyn_async._pull.progress import Progress
 from aiwyn_async.errors import PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
-from aiwyn_async.export._dataset.state import has_unfinished_run, read_unfinished_run
+from aiwyn_async.export._dataset.state import read_unfinished_run
 from aiwyn_async.export._formats import is_dataset
 from aiwyn_async.export._lock import AnotherExportError
-from aiwyn_async.export._staging import has_unfinished, read_unfinished
+from aiwyn_async.export._manifest import StoredExport, read_valid_manifest
+from aiwyn_async.export._staging import unfinished_manifest
 
 
 async def export_one(
@@ -38,14 +39,11 @@ async def export_one(
         raise
 
 
-def has_unfinished_export(to: str) -> bool:
-    """True if an unfinished export of a file or dataset exists."""
-    return has_unfinished_run(to) if is_dataset(to) else has_unfinished(Path(to))
-
-
 def _has_parts(to: str) -> bool:
     """True if there are parts of an unfinished export, which is stored before its first part."""
-    manifest = read_unfinished_run(to) if is_dataset(to) else read_unfinished(Path(to))
+    manifest: StoredExport | None = (
+        read_unfinished_run(to) if is_dataset(to) else read_valid_manifest(unfinished_manifest(Path(to)))
+    )
     return manifest is not None and manifest.checkpoint != ""
 
 

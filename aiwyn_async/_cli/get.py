@@ -39,5 +39,5 @@ async def count(
     """
     plural = find_resource(resource)
     async with open_client(sandbox) as aiwyn:
-        write_data(str(await create_list(aiwyn, plural, filters).count()).encode())
+        write_data(str(await create_list(aiwyn, plural, filters.given(), filters.where).count()).encode())
     return ExitCode.OK

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
-from aiwyn_async._cli.options import FilterOptions, ListFilters, SandboxOptions, WholeNumber, split_names
+from aiwyn_async._cli.options import ListFilters, SandboxOptions, WholeNumber, split_names
 from aiwyn_async._cli.output import write_message, write_rows
 from aiwyn_async._cli.reports import write_problems
 from aiwyn_async._cli.resources import create_list, find_resource, parse_where
@@ -75,7 +75,7 @@ async def list_rows(
     plural, order, names = find_resource(resource), printed.order, printed.names
     async with open_client(sandbox) as aiwyn:
         options = _reading(order, printed.limit)
-        read = create_list(aiwyn, plural, FilterOptions(**filters.list_filters()), **options)
+        read = create_list(aiwyn, plural, filters.given(), **options)
         printing = _Printing(read, getattr(aiwyn, plural).endpoint.key, names)
         if order is not None:
             return await printing.print_sorted(order, printed.limit)

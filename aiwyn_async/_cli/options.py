@@ -43,13 +43,10 @@ class ListFilters:
     start_date: Annotated[str | None, Parameter(help="Only rows from this date on, ISO 8601.")] = None
     end_date: Annotated[str | None, Parameter(help="Only rows up to this date, ISO 8601.")] = None
 
-    def given(self) -> dict[str, str]:
-        """Return the given options by name."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
-
-    def list_filters(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """Return the given filters of ``list()`` by name; a search does not support them."""
-        return {name: value for name, value in self.given().items() if name != "where"}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(ListFilters)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @Parameter(name="*")

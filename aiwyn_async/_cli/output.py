@@ -45,7 +45,6 @@ class _MessageHandler(logging.Handler):
     """Writes records of the library as messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record as one line."""
         write_error(f"{record.levelname.lower()}: {record.getMessage()}")
 
 

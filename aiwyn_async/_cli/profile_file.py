@@ -110,5 +110,4 @@ class ProfileFile:
 
 
 def _option_of(line: str) -> str:
-    """Return the option that a line sets."""
     return line.partition("=")[0].strip().strip("\"'")

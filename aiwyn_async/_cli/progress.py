@@ -106,7 +106,6 @@ class ProgressBars(Bars):
         self._bars.update(self._total, completed=rows, details=f"{rows:,} rows")
 
     def update(self, progress: Progress) -> None:
-        """Show the progress of a read."""
         self._show(self._total, progress)
         ranges = {each.name: each for each in progress.ranges} if len(progress.ranges) > 1 else {}
         for name in self._ranges.keys() - ranges.keys():

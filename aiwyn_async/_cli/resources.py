@@ -8,7 +8,6 @@ from typing import Any, Final
 import msgspec
 
 from aiwyn_async._changes.reconcile import plain_key
-from aiwyn_async._cli.options import FilterOptions
 from aiwyn_async._cli.translations import flag_name
 from aiwyn_async._decoding.values import unbounded_decimal
 from aiwyn_async._pagination.pager import Pager
@@ -62,17 +61,18 @@ def find_resource(name: str) -> str:
     raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(names)}")
 
 
-def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pager[Any]:
+def create_list(
+    client: AiwynClient, plural: str, values: dict[str, Any], where: str | None = None, **options: Any
+) -> Pager[Any]:
     """Create the search of a command with ``--where``, or the list of one without."""
     collection: Any = getattr(client, plural)
-    values = filters.list_filters()
-    if filters.where is not None:
+    if where is not None:
         if values:
             raise ConfigurationError(
                 f"--where cannot be combined with {flag_name(next(iter(values)))}; "
                 "add the filter to the condition"
             )
-        condition = _condition(client, plural, filters.where)
+        condition = _condition(client, plural, where)
         searched: Pager[Any] = collection.search(condition, **options)
         return searched
     supported = RESOURCES[plural].filters if plural in RESOURCES else frozenset[str]()
@@ -85,9 +85,9 @@ def create_list(client: AiwynClient, plural: str, filters: FilterOptions, **opti
     return listed
 
 
-def create_pull(client: AiwynClient, plural: str, filters: FilterOptions, **options: Any) -> Pull[Any]:
+def create_pull(client: AiwynClient, plural: str, where: str | None = None, **options: Any) -> Pull[Any]:
     """Create a pull of all rows, or of those that match ``--where``."""
-    conditions = [] if filters.where is None else [_condition(client, plural, filters.where)]
+    conditions = [] if where is None else [_condition(client, plural, where)]
     pull: Pull[Any] = getattr(client, plural).pull(*conditions, **options)
     return pull
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shlex
-import sqlite3
-from collections.abc import Generator
-from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from aiwyn_async._cli.client import create_sandbox
+from aiwyn_async._cli.client import create_sandbox, sandbox_errors
 from aiwyn_async._cli.errors import ExitCode
 from aiwyn_async._cli.options import FilePath, WholeNumber
 from aiwyn_async._cli.output import write_data, write_message
-from aiwyn_async.errors import ConfigurationError, StorageError
+from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.sandbox import Sandbox, serve
 
 
@@ -54,7 +49,7 @@ async def serve_sandbox(
     if not 0 <= latency < math.inf:
         raise ConfigurationError(f"--latency must be 0 or more, got {latency:g}")
     box = create_sandbox(
-        MappingProxyType({"per_second": "--rate-limit"}),
+        {"per_second": "--rate-limit"},
         invoices=invoices,
         seed=seed,
         port=port,
@@ -65,20 +60,6 @@ async def serve_sandbox(
         faults=fault,
     )
     write_message(f"generating {invoices:,} invoices")
-    with _typed_errors(path, port):
+    with sandbox_errors(path, port):
         await serve(box, ready=ready)
     return ExitCode.OK
-
-
-@contextlib.contextmanager
-def _typed_errors(path: Path | None, port: int) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        if path is None:
-            raise StorageError(f"cannot generate the sandbox: {error}") from None
-        raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
-    except ValueError as error:
-        raise ConfigurationError(f"cannot create the sandbox: {error}") from None
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(f"cannot serve on port {port}: {error}") from None

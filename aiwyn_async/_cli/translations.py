@@ -127,7 +127,6 @@ def _translated(text: str) -> str:
 
 
 def flag_name(argument: str) -> str:
-    """Return the flag of a keyword argument."""
     return f"--{RENAMED.get(argument, argument).replace('_', '-')}"
 
 

@@ -51,7 +51,6 @@ class WaitingMessages:
         self._last_response = self._clock()
 
     def call_ended(self, call: ObservedCall, end: CallEnd) -> None:  # noqa: ARG002 (an observer's signature)
-        """Count it no longer as in flight."""
         self._in_flight -= 1
 
     def check(self) -> None:

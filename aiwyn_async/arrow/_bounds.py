@@ -7,11 +7,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from aiwyn_async.arrow._schema import DAY, INSTANT
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
+from aiwyn_async.arrow._schema import DAY, INSTANT, compute
 
 _FORM: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ]%s(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
 _ANY_TIME: Final = _FORM % r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?"
@@ -19,6 +16,8 @@ _MIDNIGHT: Final = _FORM % r"00:00:00(?:\.0+)?"
 # Microseconds and days since 1970 of the first and last instant of Python's datetime.
 _INSTANTS: Final = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _DAYS: Final = (-719_162, 2_932_896)
+BOUNDED: Final[Any] = (INSTANT, DAY, pa.float64())
+"""The types whose values ``is_within_bounds()`` checks."""
 
 
 def to_days(texts: Any, *, of_dates: bool) -> Any:
@@ -31,12 +30,6 @@ def to_days(texts: Any, *, of_dates: bool) -> Any:
     if bounds["min"] is not None and not _DAYS[0] < bounds["min"] <= bounds["max"] < _DAYS[1]:
         raise pa.ArrowInvalid("a day that may be beyond the bounds in UTC")
     return days
-
-
-def has_bounds(kind: Any) -> bool:
-    """True if values of an Arrow type are or have instants, days or floats."""
-    nested = (kind.field(index).type for index in range(kind.num_fields))
-    return kind in {INSTANT, DAY, pa.float64()} or any(map(has_bounds, nested))
 
 
 def is_within_bounds(values: Any) -> bool:

@@ -21,7 +21,7 @@ LARGEST: Final = 10**29
 _exact: Final = Context(prec=1100)
 
 Convert = Callable[[Any, str], Any]
-"""Converts a value, with the path of its field, for ``pa.array()``."""
+"""Converts a value other than null, with the path of its field, for ``pa.array()``."""
 
 
 class Cells:
@@ -58,11 +58,11 @@ class Cells:
                 members = members_of(kind)
                 kinds = {type(member) for member in members}
                 if kinds == ID:
-                    return _nullable(self._to_id)
+                    return self._to_id
                 if kinds == WHOLE_OR_FRACTION:
-                    return _nullable(lambda value, at: self._to_amount(Decimal(value), at))
+                    return lambda value, at: self._to_amount(Decimal(value), at)
                 member = next(each for each in types if not isinstance(each, inspect.NoneType))
-                return _nullable(self._converter(member, path))
+                return self._converter(member, path)
             case inspect.StructType(fields=fields):
                 converters = [
                     (
@@ -78,7 +78,7 @@ class Cells:
                 }
             case inspect.VarTupleType(item_type=item) | inspect.ListType(item_type=item):
                 convert = self._converter(item, path)
-                return lambda values, at: [convert(value, at) for value in values]
+                return lambda values, at: [_or_none(convert, value, at) for value in values]
             case inspect.DecimalType():
                 return self._to_amount
             case inspect.IntType():
@@ -95,9 +95,8 @@ class Cells:
     def _to_amount(self, value: Decimal, path: str) -> Decimal:
         return self._to_decimal(value, path, self._options.round_money)
 
-    def _to_measure(self, value: Decimal | None, path: str) -> Decimal | None:
-        places = None if self._options.round_money is None else PLACES
-        return None if value is None else self._to_decimal(value, path, places)
+    def _to_measure(self, value: Decimal, path: str) -> Decimal:
+        return self._to_decimal(value, path, None if self._options.round_money is None else PLACES)
 
     def _to_decimal(self, value: Decimal, path: str, places: int | None) -> Decimal:
         if places is not None:
@@ -114,16 +113,12 @@ class Cells:
             )
         return unbounded_decimal(format(billionths.to_integral_value(), "f")).scaleb(-PLACES, _exact)
 
-    def _to_day(self, value: datetime | date | None, path: str) -> date | None:  # noqa: ARG002 (the signature of all converters)
+    def _to_day(self, value: datetime | date, path: str) -> date:  # noqa: ARG002 (the signature of all converters)
         return value.date() if isinstance(value, datetime) else value
 
 
 def _or_none(convert: Convert, value: Any, path: str) -> Any:
     return None if value is None or value is msgspec.UNSET else convert(value, path)
-
-
-def _nullable(convert: Convert) -> Convert:
-    return lambda value, path: None if value is None else convert(value, path)
 
 
 def _add_zone(value: Any, _path: str) -> Any:

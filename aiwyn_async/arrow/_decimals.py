@@ -12,7 +12,8 @@ import struct
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from aiwyn_async.arrow._schema import compute
 
 _DIGIT: Final = r"(?:[+.0-9-]|\\u00(?:2[bBdDeE]|3[0-9]))"
 MANY_DIGITS: Final = (
@@ -24,8 +25,6 @@ begins like a number, such as a UUID, does not match."""
 _POINT_OR_ESCAPE: Final = (r"\.[eE]-", r"\\u00(?:2[dDeE]|3[0-9]|[46]5)")
 """Of the numbers in quotes, those without a digit before their e. Two searches, since both begin with a
 character that is searched for fast."""
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 
 def may_have_many_places(text: bytes | memoryview) -> bool:

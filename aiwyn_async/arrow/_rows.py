@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import msgspec
 
@@ -22,11 +22,14 @@ from aiwyn_async._decoding.plain_types import is_struct
 from aiwyn_async._decoding.row_decoder import key_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._reads import Decodable, Document, RowPage
 from aiwyn_async.errors import CheckpointError, ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id
 
-ReadT = TypeVar("ReadT", bound=Decodable)
+if TYPE_CHECKING:  # a higher floor
+    from aiwyn_async._pagination.page import Page, RawPage
+    from aiwyn_async._pagination.read import Read
+
+ReadT = TypeVar("ReadT", bound="Read[Any]")
 
 
 class RowsOfPage:
@@ -38,6 +41,7 @@ class RowsOfPage:
         split: returns the JSON of each row.
         document: the response body, if its rows are exactly these.
         key_at: returns the key of a row by its index; None if no key was decoded.
+        key: the name of the key, which is decoded then.
         indices: the index of each row within the response; those of all rows by default.
 
     Attributes:
@@ -51,9 +55,10 @@ class RowsOfPage:
         number: int,
         length: int,
         split: Callable[[], list[msgspec.Raw]],
-        document: Document | None = None,
+        document: RawPage | None = None,
         key_at: Callable[[int], Id | None] | None = None,
         *,
+        key: str = "id",
         indices: Sequence[int] | None = None,
     ) -> None:
         self.number = number
@@ -62,6 +67,7 @@ class RowsOfPage:
         self._length = length
         self._split = split
         self._key_at = key_at
+        self._key = key
 
     def __len__(self) -> int:
         return self._length
@@ -72,8 +78,10 @@ class RowsOfPage:
         return self._split()
 
     def key_at(self, index: int) -> Id | None:
-        """Return the key of a row, if it is known or is an ``id`` that can be decoded."""
-        return _decode_id(bytes(self.rows[index])) if self._key_at is None else self._key_at(index)
+        """Return the key of a row, if it is known or can be decoded."""
+        if self._key_at is not None:
+            return self._key_at(index)
+        return key_decoder(self._key)(bytes(self.rows[index]))
 
     def to_json(self) -> bytes | memoryview:
         """Return the JSON of all rows, separated by commas."""
@@ -116,7 +124,7 @@ class PageRows:
         self._ends = list(accumulate(map(len, self.pages)))
 
     @classmethod
-    def of(cls, pages: Sequence[RowPage], on_bad_row: OnBadRow, key: str) -> Self:
+    def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow, key: str) -> Self:
         """Create from pages of a read. Rows without a key ("") are named by their ``id``, if any."""
         key = key or "id"
         return cls([_convert_page(page, key) for page in pages], on_bad_row, key)
@@ -172,25 +180,17 @@ class PageRows:
         return self.pages[number], index - (self._ends[number - 1] if number else 0)
 
 
-def _convert_page(page: RowPage, key: str) -> RowsOfPage:
-    rows = page.items
+def _convert_page(page: Page[Any], key: str) -> RowsOfPage:
+    rows, split = page.items, page.raw_items
     key_at: Callable[[int], Id | None] | None = None
     if rows and isinstance(rows[0], msgspec.Raw):
-        decode_key = key_decoder(key)
-        return RowsOfPage(
-            page.number,
-            len(rows),
-            rows.copy,
-            page.document,
-            lambda index: decode_key(bytes(rows[index])),
-            indices=page.indices,
-        )
-    if rows and is_key_only(type(rows[0])):
+        split = rows.copy
+    elif rows and is_key_only(type(rows[0])):
         key_at = functools.partial(_key_at, rows)
     elif rows and isinstance(rows[0], Id | None):
         key_at = rows.__getitem__
     converted = RowsOfPage(
-        page.number, len(rows), page.raw_items, page.document, key_at, indices=page.indices
+        page.number, len(rows), split, page.document, key_at, key=key, indices=page.indices
     )
     if isinstance(rows, ChosenRows):
         converted.chosen = b",".join(rows.blocks)
@@ -202,13 +202,10 @@ def _key_at(rows: Sequence[Any], index: int) -> Id | None:
     return key
 
 
-_decode_id: Final = key_decoder("id")
-
-
 def read_as(read: ReadT, row_type: type[Any]) -> ReadT:
     """Return a read with another row type; a resumed pull is returned unchanged."""
     try:
-        other: ReadT = read.decode_as(row_type)
+        other: ReadT = cast("Any", read).decode_as(row_type)
     except CheckpointError:
         return read
     return other

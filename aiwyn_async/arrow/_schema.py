@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import inspect
 
 from aiwyn_async.errors import ConfigurationError
+
+compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 # 29 digits before the point and 9 after: the NUMERIC of the usual warehouses.
 MONEY: Final[Any] = pa.decimal128(38, 9)
@@ -107,9 +111,10 @@ def reading_type(kind: Any) -> Any:
     return {MONEY: MONEY_TO_READ, DAY: pa.string()}.get(kind, kind)
 
 
-def has_days(kind: Any) -> bool:
-    """True if values of an Arrow type have days."""
-    return kind == DAY or any(has_days(kind.field(index).type) for index in range(kind.num_fields))
+def contains(kind: Any, types: Collection[Any]) -> bool:
+    """True if an Arrow type is one of these types, or has a value of one at any depth."""
+    nested = (kind.field(index).type for index in range(kind.num_fields))
+    return kind in types or any(contains(each, types) for each in nested)
 
 
 def has_own_checks(kind: inspect.Type) -> bool:

@@ -12,13 +12,16 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions, column_options
-from aiwyn_async.arrow._reads import PagedRead, RowPage
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
+
+if TYPE_CHECKING:  # a higher floor
+    from aiwyn_async._pagination.page import Page
+    from aiwyn_async._pagination.read import Read
 
 ResultT = TypeVar("ResultT")
 
@@ -29,21 +32,26 @@ CHECK_INTERVAL: Final = 1.0
 class ArrowReadable:
     """The Arrow methods of reads."""
 
-    def __arrow_c_stream__(self: PagedRead, requested_schema: object = None) -> object:
-        """Return an Arrow C stream, for ``await asyncio.to_thread(pyarrow.table, read)``.
+    def _arrow_read(self) -> Any:
+        """Return the read that a stream reads."""
+        return self
 
-        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. The stream must
-        be read in a thread other than the event loop's; without a running loop, one is started for it. If
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return an Arrow C stream, for ``pyarrow.table(read)``.
+
+        Money is decimal128(38, 9), times are UTC microseconds; naive times are read as UTC. Unless the read
+        may block, it must be read in another thread than the event loop's, as by
+        ``await asyncio.to_thread(pyarrow.table, read)``; without a running loop, one is started for it. If
         the consumer raises an error of its own, ``error`` has the cause.
 
         Raises:
-            LoopMismatchError: called in a thread that runs an event loop.
+            LoopMismatchError: called in a thread that runs an event loop, and the read may not block it.
             ConfigurationError: pyarrow is not installed, or the rows have no columns.
         """
-        return c_stream(self, requested_schema)
+        return ArrowStream(self._arrow_read(), UNCHANGED).__arrow_c_stream__(requested_schema)
 
     def arrow_stream(
-        self: PagedRead,
+        self,
         *,
         ids: Literal["auto", "text"] = "auto",
         date_columns: Iterable[str] = (),
@@ -61,40 +69,15 @@ class ArrowReadable:
         Raises:
             ConfigurationError: an option is invalid, or names a column that it does not apply to.
         """
+        read = self._arrow_read()
         options = column_options(
-            plain_type(self.row_type),
+            plain_type(read.row_type),
             ids=ids,
             date_columns=date_columns,
             round_money=round_money,
             extra=extra,
         )
-        return ArrowStream(self, options)
-
-
-def c_stream(read: PagedRead, requested_schema: object, options: ColumnOptions = UNCHANGED) -> object:
-    """Return an ``arrow_array_stream`` capsule: one record batch per page.
-
-    Money is decimal128, times are UTC. If the event loop of the read does not run, a new one runs in its own
-    thread. ``requested_schema`` is defined by the protocol; pyarrow casts to it if it can.
-
-    Raises:
-        LoopMismatchError: this thread runs an event loop, which waiting would block.
-        ConfigurationError: pyarrow is missing, or the rows have no columns.
-    """
-    _refuse_in_event_loop(read)
-    try:
-        import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
-
-        from aiwyn_async.arrow._table import RowSchema  # noqa: PLC0415 (it needs the extra too)
-    except ImportError:
-        raise ConfigurationError(
-            'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
-        ) from None
-    schema = RowSchema(plain_type(read.row_type), options)
-    batches = _record_batches(read, schema)
-    reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
-    capsule: object = reader.__arrow_c_stream__(requested_schema)
-    return capsule
+        return ArrowStream(read, options)
 
 
 class ArrowStream:
@@ -105,13 +88,29 @@ class ArrowStream:
         options: how values become columns.
     """
 
-    def __init__(self, read: PagedRead, options: ColumnOptions) -> None:
+    def __init__(self, read: Read[Any], options: ColumnOptions) -> None:
         self._read = read
         self._options = options
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Start to read. See ``Pull.__arrow_c_stream__``."""
-        return c_stream(self._read, requested_schema, self._options)
+        """Start to read: one record batch per page. See ``Pull.__arrow_c_stream__``.
+
+        The protocol defines ``requested_schema``; pyarrow casts to it if it can.
+        """
+        _refuse_in_event_loop(self._read)
+        try:
+            import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
+
+            from aiwyn_async.arrow._table import RowSchema  # noqa: PLC0415 (it needs the extra too)
+        except ImportError:
+            raise ConfigurationError(
+                'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
+            ) from None
+        schema = RowSchema(plain_type(self._read.row_type), self._options)
+        batches = _record_batches(self._read, schema)
+        reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)
+        capsule: object = reader.__arrow_c_stream__(requested_schema)
+        return capsule
 
 
 def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
@@ -122,12 +121,12 @@ def running_loop_or_none() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _can_wait(read: PagedRead) -> bool:
+def _can_wait(read: Read[Any]) -> bool:
     running = running_loop_or_none()
     return running is None or (read.may_block and running is not read.loop)
 
 
-def _refuse_in_event_loop(read: PagedRead) -> None:
+def _refuse_in_event_loop(read: Read[Any]) -> None:
     if _can_wait(read):
         return
     raise LoopMismatchError(
@@ -136,7 +135,7 @@ def _refuse_in_event_loop(read: PagedRead) -> None:
     )
 
 
-def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
+def _record_batches(read: Read[Any], schema: Any) -> Generator[Any, None, None]:
     """Yield record batches, fetched one by one. Closing the generator ends the read."""
     use = read.undecoded()
     pages = Pages(use.pages())
@@ -160,7 +159,7 @@ def _record_batches(read: PagedRead, schema: Any) -> Generator[Any, None, None]:
             bridge.close(pages.aclose())
 
 
-def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
+def to_table(read: Read[Any], schema: Any, rows: PageRows) -> Any:
     """Convert rows of a read to a table.
 
     Raises:
@@ -175,11 +174,7 @@ def to_table(read: PagedRead, schema: Any, rows: PageRows) -> Any:
 
 
 def check_ids(actual: Any, expected: Any, option_of: str) -> None:
-    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text.
-
-    Raises:
-        ExportError: a column has a text id.
-    """
+    """Refuse a text id in an integer column; ``ids`` of ``option_of`` makes ids text."""
     columns = [field.name for field, other in zip(actual, expected, strict=True) if field != other]
     if columns:
         raise ExportError(
@@ -191,11 +186,11 @@ def check_ids(actual: Any, expected: Any, option_of: str) -> None:
 class Pages:
     """Pages for another thread; its exceptions end the wait, not the request."""
 
-    def __init__(self, pages: AsyncGenerator[RowPage, None]) -> None:
+    def __init__(self, pages: AsyncGenerator[Page[Any], None]) -> None:
         self._pages = pages
         self._one_at_a_time = asyncio.Lock()
 
-    async def next(self) -> RowPage | None:
+    async def next(self) -> Page[Any] | None:
         """Return the next page, or None after the last."""
         async with self._one_at_a_time:
             return await anext(self._pages, None)
@@ -212,7 +207,7 @@ class _LoopBridge:
     If the event loop of the read does not run, a new one runs in its own thread until the exit.
     """
 
-    def __init__(self, read: PagedRead) -> None:
+    def __init__(self, read: Read[Any]) -> None:
         self._read = read
         self._own: _OwnLoop | None = None
         if read.loop is not None and read.loop.is_running():

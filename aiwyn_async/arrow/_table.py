@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json as pa_json
 from msgspec import inspect
 
@@ -24,7 +23,7 @@ from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defa
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._bounds import has_bounds, is_within_bounds, to_days
+from aiwyn_async.arrow._bounds import BOUNDED, is_within_bounds, to_days
 from aiwyn_async.arrow._cells import Cells
 from aiwyn_async.arrow._decimals import may_have_many_places
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
@@ -32,7 +31,8 @@ from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of, extra_json
 from aiwyn_async.arrow._schema import (
     DAY,
     arrow_type,
-    has_days,
+    compute,
+    contains,
     has_own_checks,
     has_required,
     is_nullable,
@@ -41,8 +41,6 @@ from aiwyn_async.arrow._schema import (
     reading_type,
     refuses_null,
 )
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 
 class RowSchema:
@@ -71,9 +69,9 @@ class RowSchema:
         # A page that is read in one call has no text ids and no amount of more than nine places.
         fast = self._columns(integer_ids=True)
         self._row: Any = pa.struct(fast)
-        self._bounded_columns = [each.name for each in fast if has_bounds(each.type)]
+        self._bounded_columns = [each.name for each in fast if contains(each.type, BOUNDED)]
         self._has_days = any(each.type == DAY for each in fast)
-        has_nested_days = any(each.type != DAY and has_days(each.type) for each in fast)
+        has_nested_days = any(each.type != DAY and contains(each.type, (DAY,)) for each in fast)
         has_checks = has_own_checks(inspect.type_info(row_type))
         self._reads_fast = options.round_money in {None, 9} and not (has_nested_days or has_checks)
         self._reading_type = reading_type(self._row)

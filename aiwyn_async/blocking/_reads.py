@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator
 from itertools import islice
-from typing import Any, Final, Generic, Literal, Never, Self, TypeVar, cast, overload
+from typing import Any, Final, Generic, Never, Self, TypeVar, cast, overload
 
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._core.pull_report import PullReport
@@ -16,7 +16,7 @@ from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.read import Read
-from aiwyn_async.arrow._stream import ArrowStream
+from aiwyn_async.arrow._stream import ArrowReadable
 from aiwyn_async.blocking._thread import LoopThread
 from aiwyn_async.errors import AiwynError, ConfigurationError
 
@@ -170,7 +170,7 @@ class BlockingIteration(Iterator[ItemT]):
             needed.cancel()
 
 
-class BlockingRead(Generic[RowT, ReportT]):
+class BlockingRead(ArrowReadable, Generic[RowT, ReportT]):
     """A ``Pager``, ``Pull`` or ``Changes`` whose methods block.
 
     It sends nothing before it is used. Each use starts from the beginning (or from the checkpoint passed as
@@ -237,23 +237,6 @@ class BlockingRead(Generic[RowT, ReportT]):
     def row_type(self) -> type[RowT]:
         """The type of the rows: a Struct, ``dict`` or ``msgspec.Raw``."""
         return self.source.row_type
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return an Arrow C stream, for ``pyarrow.table(read)``; see ``Pager``."""
-        return self._arrow_read().__arrow_c_stream__(requested_schema)
-
-    def arrow_stream(
-        self,
-        *,
-        ids: Literal["auto", "text"] = "auto",
-        date_columns: Iterable[str] = (),
-        round_money: int | None = None,
-        extra: Literal["json"] | None = None,
-    ) -> ArrowStream:
-        """Return the read as an Arrow C stream with chosen columns; see ``Pager.arrow_stream()``."""
-        return self._arrow_read().arrow_stream(
-            ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
-        )
 
     def _arrow_read(self) -> Read[RowT]:
         """Return the read, for an Arrow reader that waits for the event loop of the client."""

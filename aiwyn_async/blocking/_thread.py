@@ -117,7 +117,6 @@ class _Call(Generic[ResultT]):
         self._ended = threading.Event()
 
     def schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the event loop start the call."""
         self._loop = loop
         loop.call_soon_threadsafe(self._start)
 

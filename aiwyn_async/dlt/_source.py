@@ -17,11 +17,11 @@ from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
+from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.arrow._options import column_options
-from aiwyn_async.arrow._reads import RowPage
 from aiwyn_async.arrow._rows import PageRows, raw_pages
 from aiwyn_async.arrow._stream import Pages, check_ids, to_table
 from aiwyn_async.arrow._table import RowSchema
@@ -230,7 +230,7 @@ class _PageConverter:
             self._schema = RowSchema(row_type, options)
             self.read = raw_pages(read)
 
-    def __call__(self, page: RowPage) -> Any:
+    def __call__(self, page: Page[Any]) -> Any:
         """Return the rows of a page.
 
         Raises:

@@ -45,11 +45,7 @@ class FileAssembler:
         self._parts.put(part)
 
     async def finish(self) -> int:
-        """Wait until the file is complete and renamed, and return its size in bytes.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
+        """Wait until the file is complete and renamed, and return its size in bytes."""
         self._parts.put("finish")
         return await shielded(self._writing)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback
-from aiwyn_async._core.checks import check_flag, check_kind, shown
+from aiwyn_async._core.checks import check_flag, check_kind, check_positive
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress
@@ -158,9 +158,9 @@ async def export(
     with storage_notes():
         try:
             await in_thread(lambda: job.prepare(mode))
-            return await source.masking(job.run())
+            return await rows.masking(job.run())
         finally:
-            job.release()
+            output.state.release()
 
 
 def _dataset(
@@ -175,14 +175,13 @@ def _dataset(
 ) -> Output:
     if options.csv_escape_formulas:
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {to}; remove it")
-    if keep is not None and (type(keep) is not int or keep < 1):
-        raise ConfigurationError(f"keep must be an integer of at least 1, got {shown(keep)}")
+    keep = 1 if keep is None else check_positive("keep", keep)
     try:
         from aiwyn_async.export._dataset.files import DatasetFiles  # noqa: PLC0415 (needs an extra)
     except ImportError:
         raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
     files = DatasetFiles(row_type, options, parquet or DEFAULT_PARQUET, partition_by)
-    return DatasetOutput(open_folder(to), source, files, keep=keep or 1)
+    return DatasetOutput(open_folder(to), source, files, keep=keep)
 
 
 def _mode(**flags: bool) -> Mode:

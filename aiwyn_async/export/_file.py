@@ -40,11 +40,9 @@ class FileOutput:
         self._target = Target(path, file_format.shared_file)
 
     def check_writable(self) -> None:
-        """See ``Target.check_folder()``."""
         self._target.check_folder()
 
     def check_existing(self, *, may_replace: bool) -> None:
-        """See ``Target.check_file()``."""
         self._target.check_file(may_replace=may_replace)
 
     def size(self) -> int:
@@ -88,7 +86,7 @@ class FileOutput:
 class FileWriter:
     """Writes each part into the staging directory: ``write()`` in threads, ``commit()`` in order.
 
-    ``complete`` renames the complete file and returns its size in bytes. ``assemble`` receives each committed
+    ``finish`` renames the complete file and returns its size in bytes. ``assemble`` receives each committed
     part; None if parts are appended to one file.
     """
 
@@ -96,13 +94,13 @@ class FileWriter:
         self,
         staging: Staging,
         file_format: Format,
-        complete: Callable[[], Awaitable[int]],
+        finish: Callable[[], Awaitable[int]],
         assemble: Callable[[Path], None] | None = None,
     ) -> None:
         self.max_concurrent = 1 if staging.appends else max_threads()
         self._staging = staging
         self._format = file_format
-        self._complete = complete
+        self.finish = finish
         self._assemble = assemble
         self._size = staging.size
 
@@ -123,10 +121,6 @@ class FileWriter:
 
     async def flush(self) -> None:
         """Do nothing: each part is committed at once."""
-
-    async def finish(self) -> int:
-        """Rename the complete file and return its size in bytes."""
-        return await self._complete()
 
 
 def max_threads() -> int:

@@ -58,8 +58,6 @@ class _ReadRestartedError(Exception):
 
 
 class ExportJob:
-    """One run of an export."""
-
     def __init__(
         self, source: Source, output: Output, on_progress: Callable[[Progress], None] | None
     ) -> None:
@@ -95,10 +93,6 @@ class ExportJob:
         self._bad_rows_taken = 0
         await in_thread(lambda: self._state.start(may_replace=self._state.may_replace))
         return await self._write()
-
-    def release(self) -> None:
-        """Release the lock on the output."""
-        self._state.release()
 
     async def _write(self) -> ExportResult:
         self._rows_before = self._state.rows

@@ -148,11 +148,7 @@ def read_valid_manifest(path: Path) -> Manifest | None:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Replace a manifest atomically.
-
-    Raises:
-        OSError: the disk refuses.
-    """
+    """Replace a manifest atomically."""
     replace_content(path, encode_checked(manifest))
 
 

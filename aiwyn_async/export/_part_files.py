@@ -34,11 +34,7 @@ class PartLocation(NamedTuple):
 
 
 def write_part(location: PartLocation, write: Callable[[IO[bytes]], int]) -> Part:
-    """Write a part and drop whatever follows it. Does not sync it to the disk.
-
-    Raises:
-        ExportError: the disk refuses.
-    """
+    """Write a part and drop whatever follows it. Does not sync it to the disk."""
     with open_at(location) as file:
         written = _ChecksummedFile(file)
         rows = write(cast("IO[bytes]", written))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import msgspec
 
@@ -17,8 +17,6 @@ from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._rows import raw_pages, read_as
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._manifest import ManifestT
-
-ResultT = TypeVar("ResultT")
 
 Readable = Pager[Any] | Pull[Any]
 Report = Any
@@ -112,10 +110,6 @@ class Source:
     def bad_rows(self) -> list[BadRow]:
         """Rows that this run skipped when it read their pages."""
         return self._read.bad_rows
-
-    async def masking(self, work: Awaitable[ResultT]) -> ResultT:
-        """Await work on the rows; mask credentials that a row repeats in an error of it."""
-        return await self._original.masking(work)
 
     def publish(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Set report and bad rows of the caller's object."""

@@ -39,13 +39,13 @@ class Staging(State[Manifest]):
     """
 
     def __init__(self, path: Path, new: Manifest, *, appends: bool) -> None:
-        self.folder = _staging_folder(path)
+        self._manifest_path = unfinished_manifest(path)
+        self.folder = self._manifest_path.parent
         super().__init__(new, f"the unfinished export in {self.folder}")
         self.appends = appends
         self._bad_rows: list[BadRow] = []
         self._lock = FolderLock(self.folder)
         self._path = path
-        self._manifest_path = self.folder / MANIFEST
         self._finished_path = path.parent / f".{path.name}.done"
 
     def lock(self) -> None:
@@ -82,8 +82,7 @@ class Staging(State[Manifest]):
         self._bad_rows = []
         is_replacing = self._path.exists()
         if is_replacing:  # from now on, the existing file is not the result of this export
-            with disk_errors(self._manifest_path):
-                write_manifest(self._manifest_path, self._manifest)
+            self._store(self._manifest)
         self._remove_all_but({MANIFEST} if is_replacing else ())
 
     def load(self) -> Checkpoint | None:
@@ -141,11 +140,7 @@ class Staging(State[Manifest]):
         self._bad_rows += state.bad_rows
 
     def record_assembled(self, path: Path, report: ListReport | PullReport) -> None:
-        """Record the fingerprint of the assembled file, before it is renamed.
-
-        Raises:
-            ExportError: the disk refuses.
-        """
+        """Record the fingerprint of the assembled file, before it is renamed."""
         fingerprint = file_fingerprint(path)
         if fingerprint != self._manifest.finished_file:
             self._update(report, finished_file=fingerprint, bad_rows=self.bad_rows)
@@ -181,7 +176,9 @@ class Staging(State[Manifest]):
         return finished_file is not None and finished_file == file_fingerprint(self._path)
 
     def _update(self, report: ListReport | PullReport, **changes: Any) -> None:
-        manifest = self._manifest.with_report(report, **changes)
+        self._store(self._manifest.with_report(report, **changes))
+
+    def _store(self, manifest: Manifest) -> None:
         with disk_errors(self._manifest_path):
             write_manifest(self._manifest_path, manifest)
         self._manifest = manifest
@@ -196,17 +193,9 @@ class Staging(State[Manifest]):
                     path.unlink()
 
 
-def has_unfinished(path: Path) -> bool:
-    return (_staging_folder(path) / MANIFEST).exists()
-
-
-def read_unfinished(path: Path) -> Manifest | None:
-    """Read the manifest of an unfinished export of a file; None if it is missing or damaged."""
-    return read_valid_manifest(_staging_folder(path) / MANIFEST)
-
-
-def _staging_folder(path: Path) -> Path:
-    return path.parent / f".{path.name}.partial"
+def unfinished_manifest(path: Path) -> Path:
+    """Return the path of the manifest of an unfinished export of a file."""
+    return path.parent / f".{path.name}.partial" / MANIFEST
 
 
 def _read_bad_rows(path: Path) -> list[BadRow]:

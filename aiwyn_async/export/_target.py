@@ -95,15 +95,12 @@ class Target:
                     f"another program created {self.path} during the export; "
                     "move it away and pass resume=True to continue"
                 )
-            if self._write_into_existing(path):
+            if self._shared is not None and self.path.exists() and self._shared.write(path, self.path):
                 path.unlink()
             else:
                 self._remove_logs()
                 move_synced(path, self.path)
             return self.path.stat().st_size
-
-    def _write_into_existing(self, path: Path) -> bool:
-        return self._shared is not None and self.path.exists() and self._shared.write(path, self.path)
 
     def _refuse_existing(self, message: str) -> None:
         if self.path.exists():

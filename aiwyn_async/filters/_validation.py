@@ -83,15 +83,6 @@ def order_columns(order_by: OrderBy) -> list[tuple[Path, Direction]]:
     return [(order.path, order.direction) for order in _check_orders(order_by)]
 
 
-def to_wire(value: object, at: str) -> JSON:
-    """Return any value of a request body as JSON, encoded as in a ``where``.
-
-    Raises:
-        ConfigurationError: The value has no JSON form: NaN, ``NaT``, an array. The message names ``at``.
-    """
-    return _to_wire(value, at, 1)
-
-
 def compare(path: Path, operator: str, operand: object) -> Condition:
     """Return the condition that compares the column at the path with an operand."""
     return Condition(
@@ -117,7 +108,7 @@ def _check_clause(key: str, inner: object, at: str, depth: int, *, allow_unknown
     if key == "_not":
         return check_where(inner, at, depth + 1, allow_unknown=allow_unknown)
     if _is_unknown(key):
-        return _to_wire(inner, at, depth + 1)
+        return to_wire(inner, at, depth + 1)
     if key in _COMPARISONS:
         raise ConfigurationError(
             f'{at}: the operator is outside a column; write {{"column": {{"{key}": ...}}}}'
@@ -162,7 +153,7 @@ def _check_clause_key(key: object, at: str, *, allow_unknown: bool) -> str:
 
 def _check_operand(operator: str, operand: object, at: str) -> JSON:
     if operator not in _COMPARISONS:
-        return _to_wire(operand, at, 1)
+        return to_wire(operand, at)
     if operator in _LIST_OPERATORS:
         values = check_list(operand, at)
         if not values:
@@ -185,7 +176,12 @@ def _ends_in_lone_backslash(pattern: str) -> bool:
     return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
 
 
-def _to_wire(value: object, at: str, depth: int) -> JSON:
+def to_wire(value: object, at: str, depth: int = 1) -> JSON:
+    """Return any value of a request body as JSON, encoded as in a ``where``.
+
+    Raises:
+        ConfigurationError: The value has no JSON form: NaN, ``NaT``, an array. The message names ``at``.
+    """
     check_depth(depth, at)
     if value is None:
         return None
@@ -193,10 +189,10 @@ def _to_wire(value: object, at: str, depth: int) -> JSON:
         return value.to_dict()
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value).items()
-        return {check_key(key, at): _to_wire(inner, f"{at}.{key}", depth + 1) for key, inner in entries}
+        return {check_key(key, at): to_wire(inner, f"{at}.{key}", depth + 1) for key, inner in entries}
     if isinstance(value, (list, tuple, set, frozenset)):
         items = cast("Iterable[object]", value)
-        return [_to_wire(item, f"{at}[{index}]", depth + 1) for index, item in enumerate(items)]
+        return [to_wire(item, f"{at}[{index}]", depth + 1) for index, item in enumerate(items)]
     return encode_scalar(value, at)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiwyn_async._core.checks import check_positive
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.mcp._paths import ExportFolder
@@ -43,7 +44,6 @@ async def serve(
         from aiwyn_async.mcp._server import run_server  # noqa: PLC0415 (needs an extra)
     except ImportError:
         raise ConfigurationError('the MCP server needs mcp; run: pip install "aiwyn-async[mcp]"') from None
-    if type(max_rows) is not int or not 1 <= max_rows <= 1000:
-        raise ConfigurationError(f"max_rows must be between 1 and 1000, got {max_rows!r}")
+    max_rows = check_positive("max_rows", max_rows, 1000)
     folder = None if export_folder is None else ExportFolder(export_folder)
     await run_server(Tools(client, allow_writes=allow_writes, export_folder=folder, max_rows=max_rows))

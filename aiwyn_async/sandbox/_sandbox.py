@@ -111,9 +111,9 @@ class Sandbox(DataControls):
         log_bodies: bool = True,
     ) -> None:
         invoices, seed, port = _whole("invoices", invoices), _whole("seed", seed), _whole("port", port)
-        clients = None if clients is None else _whole("clients", clients)
-        if invoices < 0 or (clients is not None and clients < 1):
-            raise ValueError("invoices must not be negative, and clients must be at least 1")
+        if invoices < 0:
+            raise ValueError(f"invoices must not be negative, got {invoices}")
+        numbers = dict(sizes or {}) | ({} if clients is None else {"clients": clients})
         _check_options(collation, latency, port, seed, api_key)
         if rate_limit is not None and not isinstance(rate_limit, RateLimit):
             _check_real("rate_limit", rate_limit)
@@ -122,9 +122,8 @@ class Sandbox(DataControls):
         self._database = database = Database(
             invoices=invoices,
             seed=seed,
-            clients=clients,
             path=None if path is None else Path(path),
-            sizes=None if sizes is None else {name: _whole(name, size) for name, size in sizes.items()},
+            sizes={name: _whole(name, number) for name, number in numbers.items()},
             collation=collation,
             options=firm,
         )

@@ -138,11 +138,8 @@ STRIPE_LIKE: Final = Scheme(
 """One header, ``t=1700000000,v1=<hex>``. Adapt it with ``msgspec.structs.replace``."""
 
 
-def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...] | str:
-    """Return the keys of the secrets, or an error message.
-
-    The caller raises it, so that no traceback with local variables shows a secret.
-    """
+def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...]:
+    """Return the keys of the secrets. The caller drops the frames of an error, whose locals have secrets."""
     items: list[object]
     kind = type(secrets).__name__
     if isinstance(secrets, (str, bytes, bytearray, Secret)):
@@ -150,19 +147,21 @@ def decode_secrets(secrets: object, scheme: Scheme) -> tuple[bytes, ...] | str:
     elif isinstance(secrets, Iterable) and not isinstance(secrets, Mapping):
         items = list(cast("Iterable[object]", secrets))
     else:
-        return f"secrets must be text, bytes or a list of these, not {kind}"
+        raise ConfigurationError(f"secrets must be text, bytes or a list of these, not {kind}")
     for item in items:
         if not isinstance(item, (str, bytes, bytearray, Secret)):
-            return f"secrets must be text or bytes, not {type(item).__name__}"
+            raise ConfigurationError(f"secrets must be text or bytes, not {type(item).__name__}")
     decoded = [_decode_secret(cast("AnySecret", item), scheme) for item in items]
     if not decoded:
-        return "secrets is empty; pass at least one"
+        raise ConfigurationError("secrets is empty; pass at least one")
     if b"" in decoded:
-        return "secrets contains an empty secret, with which anybody can sign; remove it"
+        raise ConfigurationError("secrets contains an empty secret, with which anybody can sign; remove it")
     keys = tuple(key for key in decoded if key)
     prefix = f" after {scheme.secret_prefix!r}" if scheme.secret_prefix else ""
     if len(keys) != len(decoded):
-        return f"secrets contains one that is not valid {scheme.secret_encoding}{prefix}; copy it again"
+        raise ConfigurationError(
+            f"secrets contains one that is not valid {scheme.secret_encoding}{prefix}; copy it again"
+        )
     return keys
 
 

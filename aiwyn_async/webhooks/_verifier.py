@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn, Self, cast
 import msgspec
 
 from aiwyn_async._core.callbacks import check_callback, is_async
+from aiwyn_async._core.secret import without_locals
 from aiwyn_async._decoding.malformed import decodable
 from aiwyn_async._http.charsets import as_utf8
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
@@ -48,11 +49,7 @@ class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             WebhookVerificationError: The payload is not JSON, although it is signed.
         """
-        try:
-            return _decode_json(self.payload)
-        except (ValueError, RecursionError, ArithmeticError):
-            # msgspec's own errors are ValueErrors, as is the one for invalid UTF-8.
-            raise WebhookVerificationError("the signed payload is not JSON") from None
+        return _decode_json(self.payload)
 
 
 class WebhookVerifier:
@@ -73,6 +70,7 @@ class WebhookVerifier:
             wrong type; or ``seen`` is set and the scheme has no signed id.
     """
 
+    @without_locals
     def __init__(
         self,
         secrets: AnySecret | Sequence[AnySecret],
@@ -82,13 +80,9 @@ class WebhookVerifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.scheme = scheme
-        self._keys: tuple[bytes, ...] = ()
-        is_scheme = isinstance(scheme, Scheme)  # pyright: ignore[reportUnnecessaryIsInstance]
-        keys = decode_secrets(secrets, scheme) if is_scheme else "scheme must be a Scheme"
-        # So that a traceback with local variables does not show a secret.
-        del secrets
-        if isinstance(keys, str):
-            raise ConfigurationError(keys)
+        if not isinstance(scheme, Scheme):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError("scheme must be a Scheme")
+        self._keys = decode_secrets(secrets, scheme)
         _check_seen(seen)
         check_callback("clock", clock)
         if seen is not None and scheme.id_header is None and scheme.id_key is None:
@@ -98,7 +92,6 @@ class WebhookVerifier:
                 "seen needs a signed delivery id, since anybody could repeat a delivery with another id in "
                 "its header; set id_key if the body has an id"
             )
-        self._keys = keys
         self._seen = seen
         self._clock = clock
         # Literal texts at even positions, names of placeholders between them.
@@ -243,7 +236,7 @@ class WebhookVerifier:
             return ""
         try:
             decoded = _decode_json(payload)
-        except (ValueError, RecursionError, ArithmeticError):
+        except WebhookVerificationError:
             return ""
         if not isinstance(decoded, dict):
             return ""
@@ -259,7 +252,11 @@ class WebhookVerifier:
 
 
 def _decode_json(payload: bytes) -> object:
-    return _decoder.decode(decodable(cast("bytes", as_utf8(payload, ""))))
+    try:
+        return _decoder.decode(decodable(cast("bytes", as_utf8(payload, ""))))
+    except (ValueError, RecursionError, ArithmeticError):
+        # msgspec's own errors are ValueErrors, as is the one for invalid UTF-8.
+        raise WebhookVerificationError("the signed payload is not JSON") from None
 
 
 def _check_seen(function: object) -> None:

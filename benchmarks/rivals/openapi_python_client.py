@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,7 +12,7 @@ from aiwyn_api_sandbox_client.models import InvoiceListRequest
 
 from benchmarks.rivals.tokens import token_for
 from benchmarks.rivals.windows import in_order
-from benchmarks.worker import Adder, Job, Tally, main
+from benchmarks.worker import Adder, Job, Tally, at_once, main
 
 
 def client_of(job: Job) -> AuthenticatedClient:
@@ -62,17 +61,12 @@ def one_by_one(job: Job) -> Tally:
 
 async def many_at_once(job: Job) -> Tally:
     client = await job.client(opened)
-    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
 
-    async def caller() -> int:
-        done = 0
-        for key in keys:
-            found: Any = await get_invoice.asyncio(key, client=client)
-            assert found.id == key
-            done += 1
-        return done
+    async def get(key: int) -> None:
+        found: Any = await get_invoice.asyncio(key, client=client)
+        assert found.id == key
 
-    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+    return await at_once(get, job)
 
 
 if __name__ == "__main__":

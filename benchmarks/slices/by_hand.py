@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import ssl
 from collections import deque
@@ -18,7 +19,7 @@ import msgspec
 
 from aiwyn_async import Invoice
 from aiwyn_async.models.invoices import InvoiceDetail
-from benchmarks.worker import Job, Tally, added_up, counted
+from benchmarks.worker import Job, Tally, added_up, at_once, counted
 
 PAGE_SIZE = 1000
 IN_FLIGHT = 4
@@ -270,28 +271,9 @@ async def get(session: aiohttp.ClientSession, key: int) -> None:
         assert decode_one(await answer.read()).id == key
 
 
-async def one_by_one(job: Job) -> Tally:
-    """A session and a decoder, one call after another."""
-    session = await job.client(session_of)
-    calls = job.options["calls"]
-    for number in range(calls):
-        await get(session, job.first_id + number)
-    return Tally(calls)
-
-
 async def many_at_once(job: Job) -> Tally:
-    """The same calls in several tasks."""
-    session = await job.client(session_of)
-    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
-
-    async def caller() -> int:
-        done = 0
-        for key in keys:
-            await get(session, key)
-            done += 1
-        return done
-
-    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+    """A session and a decoder, in `max_concurrency` tasks."""
+    return await at_once(functools.partial(get, await job.client(session_of)), job)
 
 
 async def small_searches(job: Job) -> Tally:

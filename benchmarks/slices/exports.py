@@ -125,7 +125,7 @@ async def parquet(job: Job) -> Outcome:
 
 
 async def dataset(job: Job) -> Outcome:
-    return await _exported(job, "/", _in_dataset)
+    return await _exported(job, "/", _in_parquet)
 
 
 async def five_columns(job: Job) -> Outcome:
@@ -246,13 +246,9 @@ def _in_csv(path: Path) -> Tally:
 
 
 def _in_parquet(path: Path) -> Tally:
-    table = pq.read_table(path, columns=["id", "totalAmount"])
-    total = sum(table["totalAmount"].to_pylist(), Decimal())
-    return Tally(table.num_rows, sum(table["id"].to_pylist()), total)
-
-
-def _in_dataset(path: Path) -> Tally:
-    table = pq.read_table(read_manifest(path).paths, columns=["id", "totalAmount"])
+    """Read a file, or those of a dataset."""
+    files = read_manifest(path).paths if path.is_dir() else path
+    table = pq.read_table(files, columns=["id", "totalAmount"])
     total = sum(table["totalAmount"].to_pylist(), Decimal())
     return Tally(table.num_rows, sum(table["id"].to_pylist()), total)
 

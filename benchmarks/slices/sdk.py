@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import gc
 import operator
@@ -19,7 +18,7 @@ import msgspec
 
 from aiwyn_async import AiwynClient, F, Pager, Pull
 from aiwyn_async.tuning import inflate_with_isal, prime_allocator
-from benchmarks.worker import Job, Tally, added_up, counted, peak_memory
+from benchmarks.worker import Job, Tally, added_up, at_once, counted, peak_memory
 
 
 @asynccontextmanager
@@ -83,31 +82,15 @@ async def raw(job: Job) -> Tally:
     return await counted(aiwyn.invoices.list().decode_as(msgspec.Raw), job)
 
 
-async def one_by_one(job: Job) -> Tally:
-    """`get()`, one call after another."""
-    aiwyn = await client_of(job)
-    calls = job.options["calls"]
-    for number in range(calls):
-        key = job.first_id + number
-        invoice = await aiwyn.invoices.get(key)
-        assert invoice.id == key
-    return Tally(calls)
-
-
 async def many_at_once(job: Job) -> Tally:
     """`get()` in `max_concurrency` tasks."""
     aiwyn = await client_of(job)
-    keys = iter(range(job.first_id, job.first_id + job.options["calls"]))
 
-    async def caller() -> int:
-        done = 0
-        for key in keys:
-            invoice = await aiwyn.invoices.get(key)
-            assert invoice.id == key
-            done += 1
-        return done
+    async def get(key: int) -> None:
+        invoice = await aiwyn.invoices.get(key)
+        assert invoice.id == key
 
-    return Tally(sum(await asyncio.gather(*(caller() for _ in range(job.options["max_concurrency"])))))
+    return await at_once(get, job)
 
 
 async def by_ranges(job: Job) -> Tally:

@@ -75,7 +75,7 @@ def test_like_with_many_wildcards_is_fast(store: Database) -> None:
 def test_collation_sorts_and_compares_texts() -> None:
     names = ["ab", "a-c", "B", "a b"]
     for collation, expected in (("C", ["B", "a b", "a-c", "ab"]), ("en_US", ["a b", "ab", "a-c", "B"])):
-        made = Database(invoices=30, seed=7, clients=4, collation=collation)  # type: ignore[arg-type]
+        made = Database(invoices=30, seed=7, sizes={"clients": 4}, collation=collation)  # type: ignore[arg-type]
         made.open()
         for row_id, name in zip(list(made.ids(CLIENTS)), names, strict=True):
             update_row(made, CLIENTS, row_id, {"name": name})

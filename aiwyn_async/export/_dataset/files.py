@@ -14,19 +14,17 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aiwyn_async.arrow._options import ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
+from aiwyn_async.arrow._schema import compute
 from aiwyn_async.arrow._stream import check_ids
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.manifest import DatasetFile
 from aiwyn_async.export._formats.parquet import MAX_BYTES, MAX_ROWS, write_table
 from aiwyn_async.export._formats.parquet_options import ParquetOptions
-
-compute: Any = pc  # its functions are created at run time, unknown to type checkers
 
 MAX_PARTITIONS: Final = 1000
 NULL: Final = "__HIVE_DEFAULT_PARTITION__"

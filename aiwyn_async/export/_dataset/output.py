@@ -86,11 +86,7 @@ class DatasetWriter:
         return await in_thread(self._publish)
 
     async def wait(self) -> None:
-        """Wait for the file that is being written.
-
-        Raises:
-            ExportError: the file system refuses.
-        """
+        """Wait for the file that is being written."""
         writing, self._writing = self._writing, None
         if writing is not None:
             await writing

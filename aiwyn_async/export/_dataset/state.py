@@ -232,10 +232,6 @@ def read_unfinished_run(dataset: str | Path) -> DatasetManifest | None:
     return _read(open_folder(dataset), UNFINISHED)
 
 
-def has_unfinished_run(dataset: str | Path) -> bool:
-    return open_folder(dataset).read(UNFINISHED) is not None
-
-
 def _read(folder: Folder, name: str) -> DatasetManifest | None:
     content = folder.read(name)
     try:

@@ -84,7 +84,6 @@ class CsvFormat:
         return _encode_lines([names])
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
-        """Write the header, then the parts."""
         join_files(self.header(), parts, path)
 
     def _lines(self, rows: PageRows, page: RowsOfPage, first: int) -> list[list[str | None]]:

@@ -46,11 +46,7 @@ class DuckdbFormat(TableFormat):
         self._table = table
 
     def assemble(self, parts: Iterator[Path], path: Path) -> None:
-        """Write a database with one table; DuckDB spills to the disk beside it.
-
-        Raises:
-            ExportError: DuckDB cannot write it.
-        """
+        """Write a database with one table; DuckDB spills to the disk beside it."""
         source = PartTables(parts, self._schema.arrow, read_arrow)
         name = f"file.main.{identifier(self._table)}"
         try:

@@ -50,7 +50,6 @@ class JsonlFormat:
         return b""
 
     def write_part(self, file: IO[bytes], rows: PageRows) -> int:
-        """Write one line per row."""
         first = written = 0
         for page in rows.pages:
             lines: Sequence[bytes | msgspec.Raw] = (

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from aiwyn_async._core.checks import shown
+from aiwyn_async._core.checks import check_positive, shown
 from aiwyn_async.errors import ConfigurationError
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
@@ -30,19 +30,13 @@ DEFAULT_PARQUET: Final = ParquetOptions()
 
 
 def parquet_options(compression: object, row_group_rows: int | None) -> ParquetOptions | None:
-    """Validate the options of a Parquet file, and return None if neither is set.
-
-    Raises:
-        ConfigurationError: an option has an invalid value.
-    """
+    """Validate the options of a Parquet file, and return None if neither is set."""
     if compression is not None and not (isinstance(compression, str) and compression in COMPRESSIONS):
         raise ConfigurationError(
             f"compression must be one of {', '.join(COMPRESSIONS)}, got {shown(compression)}"
         )
-    if row_group_rows is not None and (type(row_group_rows) is not int or row_group_rows < 1):
-        raise ConfigurationError(
-            f"row_group_rows must be an integer of at least 1, got {shown(row_group_rows)}"
-        )
+    if row_group_rows is not None:
+        row_group_rows = check_positive("row_group_rows", row_group_rows)
     if compression is None and row_group_rows is None:
         return None
     return ParquetOptions(compression=compression or "zstd", row_group_rows=row_group_rows)  # type: ignore[arg-type]

@@ -50,18 +50,14 @@ class Database:
         *,
         invoices: int,
         seed: int,
-        clients: int | None = None,
         path: Path | None = None,
         sizes: Mapping[str, int] | None = None,
         collation: Collation = "C",
         options: FirmOptions | None = None,
     ) -> None:
-        requested = dict(sizes or {})
-        if clients is not None:
-            requested["clients"] = clients
         self.options: FirmOptions = options or FirmOptions()
         self.collation: Collation = collation
-        self.sizes: dict[str, int] = firm.firm_sizes(invoices, requested)
+        self.sizes: dict[str, int] = firm.firm_sizes({"invoices": invoices, **(sizes or {})})
         self.seed = seed
         self.row_ids: RowIds = RowIds()
         self.next_numbers: dict[str, int] = {}
@@ -143,7 +139,7 @@ class Database:
             self.generate(RESOURCES[name], 0, rows)
         if self._cancelled:
             raise RuntimeError("the sandbox was stopped before its firm was complete")
-        adapt(self, self.options)
+        adapt(self)
         next_numbers = {f"next_{name}": number for name, number in self.next_numbers.items()}
         connection.executemany("INSERT INTO sandbox_meta VALUES (?, ?)", [*{**facts, **next_numbers}.items()])
         connection.execute("COMMIT")
@@ -214,7 +210,6 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The open connection."""
         if self._connection is None:
             raise RuntimeError("the sandbox is not running; enter `async with Sandbox() as box` first")
         return self._connection

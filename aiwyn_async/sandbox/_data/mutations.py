@@ -31,9 +31,8 @@ def insert_rows(
         if created < count:
             raise BadRequestError(f"{resource.name}: the firm has no rows to derive these from")
         _add_ids(database, resource, fresh)
-        if database.options.currencies != ("USD",):
-            for name, ids in ((resource.name, fresh), *children.items()):
-                set_currencies(database, RESOURCES[name], database.options.currencies, ids)
+        for name, ids in ((resource.name, fresh), *children.items()):
+            set_currencies(database, RESOURCES[name], ids)
         fresh = _set_values(database, resource, fresh, values or {})
         for name, ids in children.items():
             _set_values(database, RESOURCES[name], ids, {})

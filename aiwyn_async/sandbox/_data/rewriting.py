@@ -1,39 +1,26 @@
 """Fields of a row set in its JSON and its columns alike."""
 
-import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Protocol, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from aiwyn_async.sandbox._data.errors import BadRequestError
-from aiwyn_async.sandbox._data.selection import RowIds
 from aiwyn_async.sandbox._data.values import row_value, to_decimal
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource, Row, SqlValue
 
-
-class RowStore(Protocol):
-    """The rows of a firm within a transaction."""
-
-    @property
-    def connection(self) -> sqlite3.Connection: ...
-
-    @property
-    def row_ids(self) -> RowIds: ...
-
-    def row_json(self, resource: Resource, row_id: int) -> bytes | None: ...
-
-    def fill_bodies(self, resource: Resource, ids: Sequence[int] | None = None) -> None: ...
+if TYPE_CHECKING:  # it imports this module
+    from aiwyn_async.sandbox._data.database import Database
 
 
-def rewrite_row(store: RowStore, resource: Resource, row_id: int, values: Mapping[str, object]) -> int:
+def rewrite_row(database: "Database", resource: Resource, row_id: int, values: Mapping[str, object]) -> int:
     """Set fields of a row, and return its id, which may be among them.
 
     Raises:
         BadRequestError: A field is unknown or its value is not valid. Nothing is written.
         KeyError: The row does not exist.
     """
-    body = store.row_json(resource, row_id)
+    body = database.row_json(resource, row_id)
     if body is None:
         raise KeyError(f"{resource.name} has no id {row_id}")
     row = msgspec.json.decode(body, type=Row)
@@ -45,20 +32,20 @@ def rewrite_row(store: RowStore, resource: Resource, row_id: int, values: Mappin
         elif column is None:
             raise BadRequestError(f"{resource.name} rows have no field {key!r}")
         is_new_id = key == "id" and value != row_id
-        if is_new_id and isinstance(value, int) and store.row_ids.contains(resource, value):
+        if is_new_id and isinstance(value, int) and database.row_ids.contains(resource, value):
             raise BadRequestError(f"{resource.name} already has a row with id {value}")
         if column is not None:
             columns[column.sql] = row_value(column, value)
     if columns:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         sql = f"UPDATE {resource.name} SET {assignments} WHERE id = ?"  # noqa: S608 - declared columns
-        store.connection.execute(sql, (*columns.values(), row_id))
+        database.connection.execute(sql, (*columns.values(), row_id))
     new_id = cast("int", columns.get("id", row_id))
     if new_id != row_id:
-        store.row_ids.remove(resource, row_id)
-        store.row_ids.add(resource, new_id)
+        database.row_ids.remove(resource, row_id)
+        database.row_ids.add(resource, new_id)
     sql = f"UPDATE {resource.bodies} SET id = ?, body = ? WHERE id = ?"  # noqa: S608 - a declared table
-    store.connection.execute(sql, (new_id, msgspec.json.encode(row).decode(), row_id))
+    database.connection.execute(sql, (new_id, msgspec.json.encode(row).decode(), row_id))
     return new_id
 
 

@@ -29,12 +29,10 @@ class Scope:
 
     @classmethod
     def of_resource(cls, resource: Resource, alias: str, collation: Collation) -> "Scope":
-        """Return the scope of a resource's rows."""
         return cls(resource.by_wire, lambda column: f"{alias}.{column.sql}", resource, alias, collation)
 
     @classmethod
     def of_nested(cls, nested: Nested, alias: str, collation: Collation) -> "Scope":
-        """Return the scope of the elements of a nested array."""
 
         def expression(column: Column) -> str:
             raw = f"json_extract({alias}.value, '$.{column.sql}')"

@@ -20,13 +20,12 @@ _PRIME = 2**31 - 1
 _MULTIPLIERS = (48271, 69621, 16807, 39373, 62089911, 742938285)
 
 
-def firm_sizes(invoices: int, requested: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Return the number of rows of each resource: requested, or scaled by invoices.
+def firm_sizes(chosen: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of rows of each resource: the chosen one, or scaled by invoices, which are chosen.
 
     Raises:
         ValueError: A resource is unknown, or its size is below its minimum.
     """
-    chosen = {"invoices": invoices, **(requested or {})}
     if unknown := sorted(set(chosen) - set(RESOURCES)):
         raise ValueError(f"unknown resource {unknown[0]!r}; use one of {', '.join(RESOURCES)}")
     sizes = {"invoices": chosen["invoices"]}

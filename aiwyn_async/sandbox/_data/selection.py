@@ -20,11 +20,9 @@ class RowIds(dict[str, "array[int]"]):
         return ", ".join(f"{name}={len(ids)}" for name, ids in self.items())
 
     def contains(self, resource: Resource, row_id: int) -> bool:
-        """Whether a row exists."""
         return self._index(resource, row_id) is not None
 
     def add(self, resource: Resource, row_id: int) -> None:
-        """Add the id of a new row."""
         bisect.insort(self[resource.name], row_id)
 
     def remove(self, resource: Resource, row_id: int) -> None:
@@ -51,7 +49,6 @@ class Selection:
 
     @property
     def count(self) -> int:
-        """Number of rows selected."""
         return self.high - self.low
 
     def page(self, skip: int, size: int) -> Sequence[int]:

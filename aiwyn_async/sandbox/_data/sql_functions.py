@@ -66,7 +66,6 @@ class SqlFunctions:
         self.failure: str | None = None
 
     def register(self, connection: sqlite3.Connection) -> None:
-        """Add the functions to a connection."""
         functions: list[tuple[str, int, Callable[..., SqlValue]]] = [
             ("like_match", 2, _match_like),
             ("ilike_match", 2, _match_ilike),

@@ -114,7 +114,6 @@ class IdSequence:
     gap: tuple[int, int] = (3, 4)
 
     def at(self, number: int) -> int:
-        """Return the id of a row."""
         (up, down), (every, more) = self.step, self.gap
         return self.first + number * up // down + number // every * more
 

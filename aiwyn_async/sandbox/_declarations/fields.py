@@ -30,7 +30,6 @@ def format_cents(cents: int) -> str:
 
 
 def money_json(cents: int) -> msgspec.Raw:
-    """Return money as a JSON number."""
     return msgspec.Raw(format_cents(cents).encode())
 
 
@@ -55,7 +54,6 @@ def snake_case(wire: str) -> str:
 
 
 def phone_number(seed: int) -> str:
-    """Return a fictitious phone number."""
     return f"+1-555-{seed % 10_000:04d}"
 
 

@@ -106,8 +106,6 @@ class Delivery:
 
 
 class Outbox:
-    """Sends events to subscribers."""
-
     def __init__(
         self, sender: Sender, subscribers: Callable[[Sequence[Change]], list[list[Subscriber]]]
     ) -> None:

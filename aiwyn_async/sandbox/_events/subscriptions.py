@@ -11,20 +11,19 @@ import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
-from aiwyn_async.sandbox._data.changes import Change
+from aiwyn_async.sandbox._data.changes import Change, Operation
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
-OPERATIONS = ("CREATE", "UPDATE", "DELETE")
 _HOSTS = frozenset({"127.0.0.1", "localhost"})
 
-_Operations = Annotated[list[Literal["CREATE", "UPDATE", "DELETE"]], msgspec.Meta(min_length=1)]
+_Operations = Annotated[list[Operation], msgspec.Meta(min_length=1)]
 _EntityTypes = Annotated[list[str], msgspec.Meta(min_length=1)]
 
 
@@ -65,7 +64,9 @@ class Subscriptions:
     def catalog(self) -> dict[str, object]:
         """Return the entity types that can be subscribed to."""
         return {
-            "entityTypes": [{"name": name, "operations": list(OPERATIONS)} for name in self._entity_types()]
+            "entityTypes": [
+                {"name": name, "operations": get_args(Operation)} for name in self._entity_types()
+            ]
         }
 
     def create(self, body: object) -> dict[str, object]:
@@ -112,7 +113,6 @@ class Subscriptions:
         return {"secret": rows[0][0]}
 
     def subscribers(self, changes: Sequence[Change]) -> list[list[Subscriber]]:
-        """Return the subscribers of each change."""
         rows = self.database.query(
             "SELECT id, target_url, secret, entity_types, operations FROM event_subscriptions WHERE active"
         )

@@ -21,7 +21,6 @@ _MAX_REQUEST_BYTES = 8 * 1024 * 1024
 def create_application(
     service: Service, reads: ReadRoutes, writes: WriteRoutes, database: Database, api_key: str
 ) -> web.Application:
-    """Create the application of a service."""
 
     @web.middleware
     async def unrouted(request: web.Request, handler: Handler) -> web.StreamResponse:

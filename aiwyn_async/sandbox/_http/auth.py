@@ -32,7 +32,6 @@ class Tokens:
         return f"<Tokens lifetime={self.lifetime:g}s>"
 
     def issue(self) -> str:
-        """Return a token that is valid for ``lifetime`` seconds."""
         issued = self._clock()
         claims = {
             "https://hasura.io/jwt/claims": {

@@ -226,7 +226,6 @@ def _json(data: object, status: int = 200) -> web.Response:
 
 
 def add_control(app: web.Application, service: Service, database: Database, key: str) -> None:
-    """Add the control routes to an application."""
     control = _Control(service, database, key)
     for method, name, work in (
         ("GET", "counts", control.counts),

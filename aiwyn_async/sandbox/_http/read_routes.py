@@ -54,7 +54,6 @@ class ReadRoutes:
         self._pages = 0
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes to an application."""
         route = self._service.route
         for resource in self._resources:
             for verb, path in resource.paths.items():

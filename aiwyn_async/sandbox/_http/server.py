@@ -85,7 +85,6 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Stop the loop and join the thread."""
         self.run(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -35,8 +35,6 @@ _Work = Callable[[Mapping[str, str], object], tuple[object, str]]
 
 
 class WriteRoutes:
-    """Serves the writes."""
-
     def __init__(self, service: Service, database: Database) -> None:
         self.records = Records(database)
         self._service = service
@@ -45,7 +43,6 @@ class WriteRoutes:
         service.faults.register(list(WRITE_ROUTES))
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes to an application."""
         for name, work in self._works().items():
             method, path = WRITE_ROUTES[name]
             status = 201 if name.endswith(".create") else 200

@@ -33,11 +33,9 @@ class Cursor:
         return self.pattern[self.position : self.position + width]
 
     def is_digit(self) -> bool:
-        """Whether the next character is a decimal digit."""
         return "0" <= self.peek() <= "9"
 
     def read(self) -> str:
-        """Read a character."""
         self.position += 1
         return self.pattern[self.position - 1]
 
