@@ -1,4 +1,4 @@
-"""Random searches and pulls of rows that change during the read, with one faulty response, stopped and resumed.
+"""Random searches and pulls of rows that change during the read, with a faulty response, stopped and resumed.
 
 Each row that exists unchanged throughout is yielded once, or the report names a problem. A default run uses
 400 reads. More: ``AIWYN_READ_SEEDS=20000 pytest tests/pagination/test_changing_rows.py --timeout 0``.
