@@ -46,7 +46,7 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
                 # The parts of the temporary file are removed.
                 error.__notes__ = []
                 error.args = (
-                    str(error.args[0]).partition("; all other rows are retained")[0],
+                    str(error.args[0]).partition("; pass resume=True")[0],
                     *error.args[1:],
                 )
                 raise

@@ -45,7 +45,7 @@ _OBJECT: Final = re.compile(
 _WORD: Final = re.compile(rf"(?<!-)\b{_any_of(_SHORT)}\b")
 
 # What the library adds to the reason of a server.
-_ADVICE: Final = re.compile(r"(?:all other rows are retained, )?(?:pass|use|set|remove|call) ")
+_ADVICE: Final = re.compile(r"(?:pass|use|set|remove|call) ")
 
 # Advice that the command line words differently, or that it has no use for.
 _PHRASES: Final = tuple(

@@ -195,6 +195,8 @@ class _Chunks(Generic[ItemT]):
         return step
 
     async def _begin_step(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Iterable[ItemT] | None]:
+        if self._closing.locked():  # else the source would raise RuntimeError
+            raise PaginationError("another task closed this iteration")
         if self.guard is None:
             self.guard = self._guarding()
             await anext(self.guard)

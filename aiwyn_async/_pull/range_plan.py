@@ -61,16 +61,18 @@ class RangePlan:
         self.ranges_completed = 0
         self.last_key = last_key
         self.order_checked = True
-        self.has_started = left is not None
         self.min_page_size = page_size
         self._max_ranges = ranges
         self._ordered = ordered
-        self._start = [key_range or KeyRange(None, None)] if left is None else left
+        whole = [key_range or KeyRange(None, None)]
+        self._start = whole if left is None else left
+        # A checkpoint before the first page has neither a count nor a highest key to resume with.
+        self.has_started = self._start != whole
         self._segments = Segments(self._start, page_size, max_segments=ranges, ordered=ordered)
         self._history = PageHistory()
         self._probes = 0
-        is_open = left is not None and any(each.until is None for each in left)
-        self._needs_last = is_open and last_key is None
+        is_open = any(each.until is None for each in self._start)
+        self._needs_last = self.has_started and is_open and last_key is None
         self._waits_for_last = False
         self._empty_last = False
         self._last_text: str | None = None

@@ -152,6 +152,14 @@ class _DeadLetters:
         with self._lock, disk_errors(self.path):
             handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(handle, "ab") as file:
-                file.write(lines)
+                file.write(b"\n" + lines if self._is_cut_off() else lines)
                 file.flush()
                 os.fsync(file.fileno())
+
+    def _is_cut_off(self) -> bool:
+        """Return whether the last line has no end, as after a full disk or a kill."""
+        if not self.path.stat().st_size:
+            return False
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() != b"\n"

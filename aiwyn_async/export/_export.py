@@ -57,8 +57,9 @@ async def export(
     The file appears under its name only when it is complete. Until then, its parts are in a hidden staging
     directory beside it, and ``resume`` continues after the last committed part; a pull by full scans starts
     again, since its checkpoint cannot name the rows it yielded. If ranges of a pull cannot be read, all other
-    rows are retained, and a resumed export requests only those ranges. A finished export leaves a small
-    hidden file, ``.<name>.done``, by which ``resume`` recognizes it.
+    rows are retained, and a resumed export requests only those ranges. If a ``strict`` read reached its end
+    and is not proven complete otherwise, it starts again too. A finished export leaves a small hidden file,
+    ``.<name>.done``, by which ``resume`` recognizes it.
 
     An existing file is refused unless one of these is set:
 

@@ -86,10 +86,17 @@ class ExportJob:
     async def run(self) -> ExportResult:
         if self._is_finished:
             return await self._finished_result()
+        parts_before = self._state.parts
         try:
             return await self._write()
         except _ReadRestartedError as error:
             self._source.resume(error.checkpoint)
+        except IncompleteError as error:
+            # Earlier runs read to the end, so that to continue once more would not make it complete.
+            added_parts = self._state.parts > parts_before
+            if not parts_before or added_parts or _has_missing_ranges(error.report):
+                raise
+            self._source.restart()
         self._bad_rows_taken = 0
         await in_thread(lambda: self._state.start(may_replace=self._state.may_replace))
         return await self._write()
@@ -102,10 +109,10 @@ class ExportJob:
                 await self._read(parts)
                 self._check_complete(parts.combined_report(self._source.report))
             except IncompleteError as error:
+                report = parts.combined_report(self._source.report)
+                to = "continue with what is missing" if _has_missing_ranges(report) else "start again"
                 raise IncompleteError(
-                    f"{error}; all other rows are retained, pass resume=True to continue",
-                    checkpoint=error.checkpoint,
-                    report=parts.combined_report(self._source.report),
+                    f"{error}; pass resume=True to {to}", checkpoint=error.checkpoint, report=report
                 ) from error
             finally:
                 self._source.publish(parts.combined_report(self._source.report), self._state.bad_rows)
@@ -220,3 +227,8 @@ class ExportJob:
             report=report,
             seconds=time.perf_counter() - self._started,
         )
+
+
+def _has_missing_ranges(report: Report) -> bool:
+    """Return whether a resumed export has something to request."""
+    return isinstance(report, PullReport) and bool(report.missing)

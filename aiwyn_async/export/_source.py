@@ -44,11 +44,12 @@ class Source:
         self.on_bad_row: OnBadRow = original.on_bad_row
         self.strict = original.strict
         self.key = original.query.key
-        self._read: Readable = read_as(original, msgspec.Raw)
+        self._whole: Readable = read_as(original, msgspec.Raw)
+        self._read = self._whole
 
     def read_raw_pages(self, row_type: Any) -> None:
         """Read response bodies instead of single rows, or the chosen fields of a row type."""
-        self._read = raw_pages(self._original, row_type)
+        self._whole = self._read = raw_pages(self._original, row_type)
 
     def manifest(self, kind: type[ManifestT], columns: str, **fields: Any) -> ManifestT:
         """Return the manifest of a new export of this read."""
@@ -78,7 +79,11 @@ class Source:
         Raises:
             CheckpointError: it belongs to another query.
         """
-        self._read = self._read.resume_from(checkpoint)
+        self._read = self._whole.resume_from(checkpoint)
+
+    def restart(self) -> None:
+        """Read all rows, after a run that resumed."""
+        self._read = self._whole
 
     def pages(self, on_progress: Callable[[Progress], None] | None) -> AsyncGenerator[Page[Any], None]:
         """Iterate over the pages; a pull calls ``on_progress`` itself."""

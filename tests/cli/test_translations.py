@@ -115,8 +115,8 @@ def test_no_text_of_the_library_gives_python_advice() -> None:
         ("remove ids, date_columns, round_money and extra", None),
         ("partition_by and keep are for datasets", "--partition-by and --keep are for datasets"),
         (
-            "the server says: page_size; limit=1; all other rows are retained, pass resume=True to continue",
-            "the server says: page_size; limit=1; all other rows are retained, pass --resume to continue",
+            "the server says: page_size; limit=1; pass resume=True to start again",
+            "the server says: page_size; limit=1; pass --resume to start again",
         ),
         ("the server says: page_size; resume=True", "the server says: page_size; resume=True"),
         ("no rows; pass paging='page' to read by page number", "no rows"),

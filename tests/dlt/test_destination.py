@@ -114,6 +114,17 @@ def test_rows_that_cannot_be_records_are_dead_letters(box: Sandbox, connect: Con
     assert [letter["row"] for letter in read_letters(letters)] == rows[1:]
 
 
+def test_dead_letters_follow_a_line_that_was_cut_off(box: Sandbox, connect: Connect, letters: Path) -> None:
+    """A full disk leaves such a line, and dlt sends its row again."""
+    letters.write_bytes(b'{"row":{"ty')
+    box.fail_records(every=1, code="LOCKED", message="in use")
+    for number in (1, 2):
+        load(aiwyn_destination(connect, dead_letters=letters), [record(number)])
+    cut_off, *lines = letters.read_bytes().splitlines()
+    assert cut_off == b'{"row":{"ty'
+    assert [msgspec.json.decode(line)["row"] for line in lines] == [record(1), record(2)]
+
+
 def test_refused_row_without_dead_letters_leaves_the_load_pending(box: Sandbox, connect: Connect) -> None:
     rule = box.fail_records(lambda row: row["systemRef"] == {"id": 3}, code="LOCKED", message="in use")
     destination = aiwyn_destination(connect)

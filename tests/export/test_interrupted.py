@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -13,11 +14,12 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, ServerError
+from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, IncompleteError, ServerError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
 from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
+from aiwyn_async.testing import FakeClock
 
 
 @pytest.mark.parametrize("whole_program", [False, True], ids=["one task", "all tasks"])
@@ -115,6 +117,38 @@ async def test_resume_completes_an_export_killed_before_cleanup(
         assert box.calls("invoices.search") == requests
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".{target.name}.done", target.name]
     assert target.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("verb", "target", "option"),
+    [("list", "x.jsonl", "resume"), ("search", "x.parquet", "replace"), ("pull", "x/", "resume")],
+)
+async def test_strict_export_of_an_incomplete_read_starts_again(
+    verb: str, target: str, option: str, tmp_path: Path
+) -> None:
+    """What is missing lies before the checkpoint, so that to continue would never find it."""
+    path = f"{tmp_path}/{target}"
+    options: dict[str, Any] = {option: True}
+    async with (
+        Sandbox(invoices=150, seed=11) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, clock=FakeClock()) as aiwyn,
+    ):
+        read = getattr(aiwyn.invoices, verb)
+        box.faults.add("*", times=999, mutate=without_third_row)
+        for _ in range(2):
+            with pytest.raises(IncompleteError, match="; pass resume=True to start again"):
+                await export(read(page_size=10, strict=True), path, **options)
+        box.faults.clear()
+        rows = read(page_size=10, strict=True)
+        result = await export(rows, path, **options)
+    assert (result.rows, result.report.problems(), rows.report) == (150, [], result.report)
+
+
+def without_third_row(body: bytes) -> bytes:
+    """Remove a certain row from any page."""
+    page = json.loads(body)
+    page["deid_invoice"] = [row for row in page.get("deid_invoice", []) if row["id"] != 40003]
+    return json.dumps(page).encode()
 
 
 async def test_resume_reports_problems_of_earlier_runs(

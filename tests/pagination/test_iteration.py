@@ -143,6 +143,35 @@ async def test_step_raises_when_another_task_closes_the_iteration(turns: int) ->
         await step
 
 
+async def test_step_raises_while_another_task_closes_the_iteration() -> None:
+    has_chunk = asyncio.Event()
+
+    async def chunks() -> AsyncGenerator[list[int], None]:
+        try:
+            await has_chunk.wait()
+            yield [1]
+        finally:
+            await turns(5)
+
+    iteration = Iteration(chunks())
+    reading = asyncio.ensure_future(_all_of(iteration))
+    await turns(5)
+    has_chunk.set()
+    await turns(1)  # the chunk is there, and its reader has not run
+    await iteration.aclose()
+    with pytest.raises(PaginationError, match="another task closed this iteration"):
+        await reading
+
+
+async def turns(number: int) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def _all_of(iteration: Iteration[int]) -> list[int]:
+    return [item async for item in iteration]
+
+
 @pytest.mark.parametrize("timeout", [5, 0.01])
 async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_collection(
     timeout: float,  # noqa: ASYNC109

@@ -115,6 +115,24 @@ async def test_resumed_pull_that_falls_back_counts_each_row_once(aiwyn: AiwynCli
     assert resumed.report.rows_yielded == 3000
 
 
+async def test_pull_resumed_before_its_first_page_compares_its_rows_with_the_count(
+    aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    box.faults.add("invoices.search", status=403)
+    with pytest.raises(RequestError) as failed:
+        await aiwyn.invoices.pull(page_size=100).collect()
+    box.faults.add("invoices.search", mutate=without_first_row, match=lambda body: body["pageSize"] == 100)  # type: ignore[index]
+    pull = aiwyn.invoices.pull(page_size=100, resume=failed.value.checkpoint)
+    assert len(await pull.collect()) == 2999
+    assert pull.report.problems() == ["1 rows counted by the server were not received"]
+
+
+def without_first_row(body: bytes) -> bytes:
+    response = msgspec.json.decode(body)
+    del response["deid_invoice"][0]
+    return msgspec.json.encode(response)
+
+
 async def test_slow_consumer_buffers_one_page_per_range(aiwyn: AiwynClient, box: Sandbox) -> None:
     pull = aiwyn.invoices.pull(page_size=50, ranges=4)
     pages = pull.pages()
