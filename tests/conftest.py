@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, settings
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
+from command_line import INHERITED
+from fork_server import ForkServer
 from secrecy import CANARY
 
 # Jobs in the background of a shell ignore Ctrl-C, and those of nohup SIGHUP; their processes inherit that.
@@ -77,6 +79,14 @@ async def _no_task_is_left() -> AsyncIterator[None]:
             return
         await asyncio.sleep(0)
     pytest.fail(f"left over: {left}")
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Starts commands without importing them each time."""
+    server = ForkServer(INHERITED)
+    yield server
+    server.close()
 
 
 @pytest.fixture
