@@ -41,6 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
 
 
+def pytest_collection_finish() -> None:
+    """Exempt what the imports created from garbage collections, for whose end many tests wait."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def kills(pytestconfig: pytest.Config) -> int:
     """How often a process is killed."""
