@@ -16,6 +16,8 @@ from hypothesis import HealthCheck, settings
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
+from command_line import INHERITED
+from fork_server import ForkServer
 from secrecy import CANARY
 
 # Jobs in the background of a shell ignore Ctrl-C, and those of nohup SIGHUP; their processes inherit that.
@@ -37,6 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=2, help="how often each export and sync is killed")
     parser.addoption("--drift-rows", type=int, default=4000, help="rows of the lists that move")
     parser.addoption("--drift-seeds", type=int, default=2, help="how many lists move")
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what the imports created from garbage collections, for whose end many tests wait."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -77,6 +85,14 @@ async def _no_task_is_left() -> AsyncIterator[None]:
             return
         await asyncio.sleep(0)
     pytest.fail(f"left over: {left}")
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Starts commands without importing them each time."""
+    server = ForkServer(INHERITED)
+    yield server
+    server.close()
 
 
 @pytest.fixture

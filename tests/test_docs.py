@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import builtins
 import inspect
+import os
 import re
 import subprocess
-import sys
 import types
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.sandbox import Sandbox
 from fault_page import PAGE, with_tables
+from fork_server import ForkServer
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +37,7 @@ def test_docs_have_programs_and_fragments() -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if blocks])
 async def test_blocks_of_a_page_run_in_turn(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fork_server: ForkServer
 ) -> None:
     """Programs run by themselves, fragments inside a client; later ones use the files of earlier ones."""
     monkeypatch.chdir(tmp_path)
@@ -52,14 +52,15 @@ async def test_blocks_of_a_page_run_in_turn(
             names: dict[str, object] = {"aiwyn": aiwyn, "invoice_id": first.id, "__name__": "docs"}
             names["__builtins__"] = builtins  # DuckDB imports with those of the calling frame
             for block in BLOCKS[page]:
-                run = run_program(block, page) if is_program(block) else run_fragment(block, page, names)
-                await run
+                if is_program(block):
+                    await run_program(block, page, fork_server)
+                else:
+                    await run_fragment(block, page, names)
 
 
-async def run_program(block: str, page: str) -> None:
-    command = [sys.executable, "-W", "error", "-c", block]
+async def run_program(block: str, page: str, server: ForkServer) -> None:
     pipe = subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stderr=pipe, stdout=pipe)
+    process = await server.start("-c", block, cwd=Path.cwd(), env=os.environ, stderr=pipe, stdout=pipe)
     _, errors = await process.communicate()
     assert process.returncode == 0, f"{page}: {errors.decode()}"
     assert errors == b""

@@ -51,6 +51,7 @@ def has_choice(row_type: Any) -> bool:
     return hasattr(row_type, "_chosen_names")
 
 
+@functools.lru_cache(maxsize=256)
 def chosen_fields(row_type: Any) -> tuple[FieldInfo, ...]:
     """Return the chosen fields of a Struct type in their order; by default all fields."""
     if not has_choice(row_type):

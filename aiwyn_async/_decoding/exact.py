@@ -17,7 +17,7 @@ from msgspec import inspect
 from aiwyn_async._decoding.checked_types import checked, fast_decoder, needs_exact_decoding
 from aiwyn_async._decoding.converters import Notes, row_converter, split_object
 from aiwyn_async._decoding.key_case import FieldNames
-from aiwyn_async._decoding.plain_types import any_within
+from aiwyn_async._decoding.plain_types import any_within, type_info
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
 
@@ -85,7 +85,7 @@ def is_usual(kind: Any) -> Callable[[bytes], bool]:
 
 def has_nested_defaults(kind: Any) -> bool:
     """Return True for a type with an object that has another value than null for a missing key."""
-    return not needs_exact_decoding(kind) and any_within(inspect.type_info(kind), _has_defaults)
+    return not needs_exact_decoding(kind) and any_within(type_info(kind), _has_defaults)
 
 
 def _has_defaults(kind: inspect.Type) -> bool:
@@ -99,7 +99,7 @@ def _has_defaults(kind: inspect.Type) -> bool:
 def has_times(kind: Any) -> bool:
     """Return True for a type with a time, whose digits beyond the microsecond are dropped."""
     return not needs_exact_decoding(kind) and any_within(
-        inspect.type_info(kind), lambda each: isinstance(each, inspect.TimeType)
+        type_info(kind), lambda each: isinstance(each, inspect.TimeType)
     )
 
 

@@ -16,6 +16,7 @@ from aiwyn_async._decoding.key_case import can_be_field, normalize
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
 
+@functools.lru_cache(maxsize=256)
 def _nested_structs(kind: Any) -> Mapping[str, Any]:
     """Return the fields of a Struct that hold objects or lists of them, by Struct."""
     structs = {field.encode_name: _find_struct(field.type) for field in fields(kind)}

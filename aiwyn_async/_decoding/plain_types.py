@@ -5,6 +5,7 @@ A plain type is one that a user declares; ``checked_types`` and ``lazy`` generat
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from decimal import Decimal
@@ -20,6 +21,12 @@ RowT = TypeVar("RowT")
 def is_struct(kind: Any) -> TypeGuard[type[msgspec.Struct]]:
     """Return True for a Struct type, not for another annotation."""
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+@functools.lru_cache(maxsize=1024)
+def type_info(kind: Any) -> inspect.Type:
+    """Inspect a type once: the columns of a row type take a tenth of the time of a small export."""
+    return inspect.type_info(kind)
 
 
 def union_members(kind: inspect.Type) -> tuple[inspect.Type, ...]:

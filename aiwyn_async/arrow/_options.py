@@ -13,7 +13,7 @@ from msgspec import inspect
 from aiwyn_async._core.checks import check_kind, check_word, shown
 from aiwyn_async._decoding.checked_types import is_checkable, resolve
 from aiwyn_async._decoding.chosen_fields import has_choice
-from aiwyn_async._decoding.plain_types import union_members
+from aiwyn_async._decoding.plain_types import type_info, union_members
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.errors import ConfigurationError
 
@@ -107,5 +107,5 @@ def _has_amounts(kind: Any) -> bool:
 
 
 def _is_time(kind: Any) -> bool:
-    members = union_members(inspect.type_info(kind))
+    members = union_members(type_info(kind))
     return any(isinstance(member, (inspect.DateTimeType, inspect.DateType)) for member in members)

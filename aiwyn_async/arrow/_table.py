@@ -20,6 +20,7 @@ from aiwyn_async._decoding.blocks import split_rows
 from aiwyn_async._decoding.checked_types import needs_exact_decoding
 from aiwyn_async._decoding.chosen_fields import has_choice, raw_fields_decoder
 from aiwyn_async._decoding.exact import ExactRow, exact_decoder, has_nested_defaults
+from aiwyn_async._decoding.plain_types import type_info
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
@@ -58,7 +59,7 @@ class RowSchema:
         kind = cast("Any", row_type)
         self._has_defaults = needs_exact_decoding(kind) or has_nested_defaults(kind)
         self._decoder: RowDecoder[Any] = RowDecoder(row_type)
-        self._kinds = {field.encode_name: inspect.type_info(field.type) for field in self._fields}
+        self._kinds = {field.encode_name: type_info(field.type) for field in self._fields}
         extra = [pa.field(EXTRA_COLUMN, pa.string())] if options.extra else []
         self.arrow: Any = pa.schema(self._columns(integer_ids=options.ids == "auto") + extra)
         self._required = {
@@ -72,7 +73,7 @@ class RowSchema:
         self._bounded_columns = [each.name for each in fast if contains(each.type, BOUNDED)]
         self._has_days = any(each.type == DAY for each in fast)
         has_nested_days = any(each.type != DAY and contains(each.type, (DAY,)) for each in fast)
-        has_checks = has_own_checks(inspect.type_info(row_type))
+        has_checks = has_own_checks(type_info(kind))
         self._reads_fast = options.round_money in {None, 9} and not (has_nested_days or has_checks)
         self._reading_type = reading_type(self._row)
 

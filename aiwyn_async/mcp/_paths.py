@@ -44,6 +44,9 @@ class ExportFolder:
             for name in names:
                 target /= name
                 self._refuse_link(target, path)
+                if not target.exists():
+                    break  # nothing in it exists either
+            target = self._folder.joinpath(*names)
             if target.is_dir():
                 for inner in target.rglob("*"):
                     self._refuse_link(inner, path)

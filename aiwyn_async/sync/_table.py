@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from msgspec import inspect
 
 from aiwyn_async._core.identity import JobIdentity
+from aiwyn_async._decoding.plain_types import type_info
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._table import RowSchema
@@ -78,9 +79,9 @@ class SyncedTable:
         identity: JobIdentity,
         options: ColumnOptions = UNCHANGED,
     ) -> None:
-        self._declared = {
-            field.encode_name: inspect.type_info(field.type) for field in columns_of(row_type)
-        } | ({EXTRA_COLUMN: inspect.StrType()} if options.extra else {})
+        self._declared = {field.encode_name: type_info(field.type) for field in columns_of(row_type)} | (
+            {EXTRA_COLUMN: inspect.StrType()} if options.extra else {}
+        )
         duplicates = names_equal_but_for_case([*self._declared, sql.DELETED_AT])
         if duplicates:
             raise ConfigurationError(

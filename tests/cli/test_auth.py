@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import stat
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -30,8 +28,8 @@ def profile_file(cli: Cli) -> Path:
 
 
 async def run_with_input(cli: Cli, text: str, *arguments: str) -> Done:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-m", "aiwyn_async", *arguments),
+    process = await cli.server.start(
+        *("-m", "aiwyn_async", *arguments),
         cwd=cli.folder,
         env=cli.env,
         stdin=subprocess.PIPE,

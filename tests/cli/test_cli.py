@@ -27,6 +27,27 @@ async def test_export_from_own_sandbox_as_in_the_readme(cli: Cli, tmp_path: Path
     assert duckdb.execute(f"SELECT count(*) FROM '{tmp_path / 'x.parquet'}'").fetchone() == (1234,)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "auth status",
+        "config show",
+        "doctor",
+        "export payments --to x.parquet",
+        "get invoice {key}",
+        "search staff --limit 1",
+        "sync payments --to x.duckdb",
+        "upsert --file rows.jsonl",
+    ],
+)
+async def test_command_imports_what_it_needs(arguments: str, cli: Cli, box: Sandbox) -> None:
+    """The other tests start forks of a process that has imported every command."""
+    (cli.folder / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
+    key = box.scalar("SELECT min(id) FROM invoices")
+    done = await cli.run(*arguments.format(key=key).split(), PYTHONUNBUFFERED="1")
+    assert done.code == 0, done.err
+
+
 async def test_export_with_filter_prints_json_result(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     done = await cli.run(
         "export", "invoices", "--status", "PAID", "--to", "x.csv", "--json", "--page-size", "50"

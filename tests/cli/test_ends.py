@@ -51,6 +51,7 @@ def run(arguments):
 
 
 app._run = run
+_cli.SECONDS_FOR_THREADS = 0.1
 _cli.main()
 """
 

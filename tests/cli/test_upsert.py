@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from aiwyn_async.sandbox import Sandbox
@@ -101,8 +99,8 @@ async def test_upsert_continues_after_stdout_reader_exited(cli: Cli, box: Sandbo
 
 async def test_upsert_names_closed_stdin(cli: Cli) -> None:
     code = "import sys; sys.stdin = None; from aiwyn_async._cli import main; main()"
-    done = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code, "upsert", "--file", "-"),
+    done = await cli.server.start(
+        *("-c", code, "upsert", "--file", "-"),
         cwd=cli.folder,
         env=cli.env,
         stderr=subprocess.PIPE,
@@ -115,11 +113,11 @@ async def test_upsert_names_closed_stdin(cli: Cli) -> None:
 async def test_upsert_reads_stdin(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"type": "CLIENT", "systemRef": {"id": 1}, "attributes": {}}\n')
     with (tmp_path / "rows.jsonl").open("rb") as records:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", "-m", "aiwyn_async", "upsert", "--file", "-"),
+        process = await cli.server.start(
+            *("-m", "aiwyn_async", "upsert", "--file", "-"),
             cwd=cli.folder,
             env=cli.env,
-            stdin=records,
+            stdin=records.fileno(),
             stderr=subprocess.PIPE,
         )
         _, err = await process.communicate()

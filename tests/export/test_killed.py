@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,9 +21,11 @@ import pytest
 
 from aiwyn_async.export import read_manifest
 from aiwyn_async.sandbox import Sandbox
+from command_line import Cli, Process
+from fork_server import ForkServer
 from killing import kill
 
-INVOICES = 3000
+INVOICES = 1500
 PAGE_SIZE = 20
 
 
@@ -35,21 +35,16 @@ async def box() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def start(box: Sandbox, target: Path, *flags: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "aiwyn_async", "export", "invoices"),
+@pytest.fixture
+def cli(box: Sandbox, tmp_path: Path, fork_server: ForkServer) -> Cli:
+    return Cli(box, tmp_path, fork_server)
+
+
+async def start(cli: Cli, target: Path, *flags: str) -> Process:
+    return await cli.start_into(
+        *(subprocess.DEVNULL, subprocess.PIPE, "export", "invoices"),
         *("--to", target.name if target.suffix else f"{target.name}/"),
         *("--page-size", str(PAGE_SIZE), *flags),
-        cwd=target.parent,
-        env={
-            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
-            "HOME": str(target.parent),
-            "AIWYN_BASE_URL": box.url,
-            "AIWYN_API_KEY": box.api_key,
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
     )
 
 
@@ -68,17 +63,17 @@ def content_of(path: Path) -> Any:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".duckdb", ".jsonl.gz", ".csv.zst"])
-async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbox, tmp_path: Path) -> None:
+async def test_export_resumes_after_sigkill(suffix: str, kills: int, cli: Cli, tmp_path: Path) -> None:
     uninterrupted, target = tmp_path / f"uninterrupted{suffix}", tmp_path / f"x{suffix}"
     began = time.perf_counter()
-    process = await start(box, uninterrupted)
+    process = await start(cli, uninterrupted)
     _, err = await process.communicate()
     assert process.returncode == 0, err
     seconds = time.perf_counter() - began
     dice = random.Random(f"{kills}{suffix}")
     done = 0
     while True:
-        process = await start(box, target, "--resume")
+        process = await start(cli, target, "--resume")
         communicating = asyncio.ensure_future(process.communicate())
         if done < kills:
             await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds))
@@ -92,7 +87,7 @@ async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbo
             if (tmp_path / f".{target.name}.partial").exists():
                 # Killed after the rename: a resumed export returns the same result and cleans up.
                 assert process.returncode == -9
-                again = await start(box, target, "--resume")
+                again = await start(cli, target, "--resume")
                 _, err = await again.communicate()
                 assert again.returncode == 0, err
                 assert content_of(target) == content_of(uninterrupted)
@@ -106,14 +101,14 @@ async def test_export_resumes_after_sigkill(suffix: str, kills: int, box: Sandbo
 
 @pytest.mark.timeout(900)
 async def test_dataset_is_complete_after_sigkill_at_any_moment(
-    kills: int, box: Sandbox, tmp_path: Path
+    kills: int, cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
     """A reader that follows the manifest sees a complete run at any time."""
     expected = [key for (key,) in box.query("SELECT id FROM invoices ORDER BY id")]
     target = tmp_path / "x"
     flags = ("--replace", "--row-group-rows", "300", "--keep", "2")
     began = time.perf_counter()
-    process = await start(box, target, *flags)
+    process = await start(cli, target, *flags)
     _, err = await process.communicate()
     assert process.returncode == 0, err
     seconds = time.perf_counter() - began
@@ -121,7 +116,7 @@ async def test_dataset_is_complete_after_sigkill_at_any_moment(
     done = resumed = 0
     runs = {read_manifest(target).run}
     while done < kills:
-        process = await start(box, target, *flags)
+        process = await start(cli, target, *flags)
         communicating = asyncio.ensure_future(process.communicate())
         await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds * 1.1))
         if not communicating.done():
@@ -134,7 +129,7 @@ async def test_dataset_is_complete_after_sigkill_at_any_moment(
         runs.add(manifest.run)
         ids = [row for path in manifest.paths for row in pq.read_table(path)["id"].to_pylist()]
         assert sorted(ids) == expected
-    process = await start(box, target, *flags)
+    process = await start(cli, target, *flags)
     _, err = await process.communicate()
     assert process.returncode == 0, err
     assert len(list(target.glob("run-*"))) == 2
@@ -143,19 +138,19 @@ async def test_dataset_is_complete_after_sigkill_at_any_moment(
 
 
 @pytest.mark.timeout(900)
-async def test_replace_after_sigkill_retains_other_tables(kills: int, box: Sandbox, tmp_path: Path) -> None:
+async def test_replace_after_sigkill_retains_other_tables(kills: int, cli: Cli, tmp_path: Path) -> None:
     target = tmp_path / "x.duckdb"
     with duckdb.connect(str(target)) as file:
         file.execute("CREATE TABLE budget AS SELECT range AS month FROM range(12)")
         file.execute("CREATE TABLE invoices AS SELECT range AS id FROM range(5)")
     began = time.perf_counter()
-    process = await start(box, tmp_path / "uninterrupted.duckdb")
+    process = await start(cli, tmp_path / "uninterrupted.duckdb")
     await process.communicate()
     seconds = time.perf_counter() - began
     dice = random.Random(kills)
     done, finished = 0, False
     while done < kills or not finished:
-        process = await start(box, target, "--replace")
+        process = await start(cli, target, "--replace")
         communicating = asyncio.ensure_future(process.communicate())
         if done < kills:
             await asyncio.wait([communicating], timeout=dice.uniform(seconds / 4, seconds * 1.1))
@@ -181,7 +176,7 @@ DatabaseFile("invoices").write(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 @pytest.mark.timeout(900)
-def test_database_has_old_or_new_table_after_sigkill(kills: int, tmp_path: Path) -> None:
+async def test_database_has_old_or_new_table_after_sigkill(kills: int, cli: Cli, tmp_path: Path) -> None:
     new, target = tmp_path / "new.duckdb", tmp_path / "x.duckdb"
     for path, rows in ((new, 100_000), (target, 60_000)):
         with duckdb.connect(str(path)) as file:
@@ -189,15 +184,15 @@ def test_database_has_old_or_new_table_after_sigkill(kills: int, tmp_path: Path)
             file.execute("CREATE TABLE budget AS SELECT range AS month FROM range(12)")
     dice = random.Random(kills)
     for _ in range(3 * kills):
-        process = subprocess.Popen(
-            [sys.executable, "-c", REPLACE, str(new), str(target)], stdout=subprocess.PIPE
+        process = await cli.server.start(
+            *("-c", REPLACE, str(new), str(target)), cwd=tmp_path, env=cli.env, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
-        process.stdout.readline()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(dice.uniform(0, 0.15))
-        process.kill()
-        process.communicate()
+        await process.stdout.readline()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), dice.uniform(0, 0.15))
+        kill(process)
+        await process.communicate()
         with duckdb.connect(str(target)) as file:
             assert file.execute("SELECT count(*) FROM budget").fetchone() == (12,)
             assert file.execute("SELECT count(DISTINCT id) FROM invoices").fetchone() in {

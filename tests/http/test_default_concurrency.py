@@ -16,7 +16,7 @@ from looking_inside import session_of
 from unreadable_rows import bounds
 
 Connect = Callable[..., AiwynClient]
-ROWS = 4000
+ROWS = 3000
 
 
 @pytest.fixture

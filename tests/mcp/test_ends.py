@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from command_line import Cli, wait_until
+from command_line import Cli, Process, wait_until
 
 CLIENT = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
 PRINTING = """
@@ -43,7 +43,7 @@ main()
 class Server:
     """A process that is sent JSON-RPC lines."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.lines: list[bytes] = []
 
@@ -72,9 +72,8 @@ class Server:
 
 @asynccontextmanager
 async def started(cli: Cli, *command: str) -> AsyncGenerator[Server]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-W", "error", *command),
+    process = await cli.server.start(
+        *command,
         cwd=cli.folder,
         env=cli.env,
         stdin=subprocess.PIPE,
@@ -215,8 +214,8 @@ async def test_closed_stdout_or_stdin_is_one_line(cli: Cli) -> None:
 async def test_unread_terminal_has_a_hint(cli: Cli) -> None:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *MCP, env=cli.env, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    process = await cli.server.start(
+        *MCP, cwd=cli.folder, env=cli.env, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     os.close(theirs)
     assert process.stderr is not None

@@ -9,12 +9,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
+from fork_server import Fork, ForkServer
 
-__all__ = ["Cli", "Done", "box", "cli", "is_full", "wait_until"]
+__all__ = ["INHERITED", "Cli", "Done", "Process", "box", "cli", "is_full", "wait_until"]
+
+Process = asyncio.subprocess.Process | Fork
+INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
 class Done:
@@ -29,29 +34,33 @@ class Done:
 class Cli:
     """Runs commands against a sandbox, in a folder."""
 
-    def __init__(self, box: Sandbox, folder: Path) -> None:
+    def __init__(self, box: Sandbox, folder: Path, server: ForkServer) -> None:
         self.folder = folder
+        self.server = server
         self.env = {
-            **{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
+            **INHERITED,
             "HOME": str(folder),
             "AIWYN_BASE_URL": box.url,
             "AIWYN_API_KEY": box.api_key,
         }
 
-    async def start(self, *arguments: str, **env: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, **env: str) -> Process:
         return await self.start_into(subprocess.PIPE, subprocess.PIPE, *arguments, **env)
 
-    async def start_into(
-        self, stdout: int, stderr: int, *arguments: str, **env: str
-    ) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-W", "error", "-m", "aiwyn_async", *arguments),
+    async def start_into(self, stdout: int, stderr: int, *arguments: str, **env: str) -> Process:
+        is_new = any(name.startswith("PYTHON") for name in env)  # which only a new interpreter reads
+        start = self._start_new if is_new else self.server.start
+        return await start(
+            *("-m", "aiwyn_async", *arguments),
             cwd=self.folder,
             env=self.env | env,
             stdout=stdout,
             stderr=stderr,
         )
+
+    @staticmethod
+    async def _start_new(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(sys.executable, "-W", "error", *command, **options)
 
     async def run(self, *arguments: str, **env: str) -> Done:
         process = await self.start(*arguments, **env)
@@ -80,6 +89,6 @@ async def box() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-def cli(box: Sandbox, tmp_path: Path) -> Cli:
+def cli(box: Sandbox, tmp_path: Path, fork_server: ForkServer) -> Cli:
     """Runs commands in an empty folder."""
-    return Cli(box, tmp_path)
+    return Cli(box, tmp_path, fork_server)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
 
+from command_line import Process
 
-def kill(process: asyncio.subprocess.Process) -> None:
+
+def kill(process: Process) -> None:
     """Kill a process that this test has started.
 
     ``process.kill()`` polls the process first and may reap it before asyncio does, which then reports 255.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+import math
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -113,7 +114,11 @@ class OneFault:
         return fields | {"where": {"_and": [own, beyond]} if own else beyond}
 
     def _page(self, fields: dict[str, Any]) -> bytes:
-        rows = [row for row in self.rows if _matches(fields.get("where") or {}, row)]
+        comparisons = list(_comparisons(fields.get("where") or {}))
+        assert {operator for operator, _ in comparisons} <= {"_gt", "_lte"}
+        after = max((key for operator, key in comparisons if operator == "_gt"), default=-math.inf)
+        until = min((key for operator, key in comparisons if operator == "_lte"), default=math.inf)
+        rows = [row for row in self.rows if after < row["id"] <= until]
         if "orderBy" in fields:
             rows.sort(key=lambda row: row["id"], reverse=fields["orderBy"] == [{"id": "desc"}])
         size = min(self.cap, fields["pageSize"])
@@ -130,13 +135,14 @@ def _counted(count: int) -> dict[str, Any]:
     return {f"{NAME}_aggregate": {"aggregate": {"count": count}}}
 
 
-def _matches(where: dict[str, Any], row: Row) -> bool:
-    bounds = {"_gt": lambda key, bound: key > bound, "_lte": lambda key, bound: key <= bound}
-    if "_and" in where:
-        return all(_matches(each, row) for each in where["_and"])
-    return all(
-        bounds[operator](row["id"], bound) for each in where.values() for operator, bound in each.items()
-    )
+def _comparisons(where: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the operators and operands of a condition on the key."""
+    for name, value in where.items():
+        if name == "_and":
+            for each in value:
+                yield from _comparisons(each)
+        else:
+            yield from value.items()
 
 
 def numbered(keys: Iterable[int]) -> list[Row]:

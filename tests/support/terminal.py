@@ -7,7 +7,6 @@ import fcntl
 import os
 import pty
 import struct
-import sys
 import termios
 
 from command_line import Cli
@@ -29,11 +28,10 @@ async def run_on_terminal(
     """
     controller, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
+    process = await cli.server.start(
         *("-m", "aiwyn_async", *arguments),
         cwd=cli.folder,
-        env=cli.env | {"TERM": "dumb", "PYTHONIOENCODING": "utf-8"} | env,
+        env=cli.env | {"TERM": "dumb"} | env,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

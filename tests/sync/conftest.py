@@ -14,6 +14,7 @@ from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
 from command_line import Cli
 from duckdb_files import query
+from fork_server import ForkServer
 from model_firm import FirmServer, exact_firm, serve
 
 
@@ -77,9 +78,9 @@ async def aiwyn(firm: Firm) -> AsyncIterator[AiwynClient]:
 
 
 @pytest.fixture
-def cli(firm: Firm, tmp_path: Path) -> Cli:
+def cli(firm: Firm, tmp_path: Path, fork_server: ForkServer) -> Cli:
     """The command line, with the firm as its server."""
-    return Cli(firm.box, tmp_path)
+    return Cli(firm.box, tmp_path, fork_server)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from aiwyn_async._decoding.exact import (
     is_usual,
     split_fields,
 )
-from aiwyn_async._decoding.plain_types import union_members
+from aiwyn_async._decoding.plain_types import type_info, union_members
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
@@ -210,14 +210,14 @@ _TEXTS: Final = (
 
 def _is_text(kind: Any) -> bool:
     """True if a field of this type is always a JSON string or null."""
-    return all(isinstance(member, _TEXTS) for member in union_members(inspect.type_info(kind)))
+    return all(isinstance(member, _TEXTS) for member in union_members(type_info(kind)))
 
 
 _NUMBERS: Final = (inspect.DecimalType, inspect.IntType, inspect.FloatType, inspect.NoneType)
 
 
 def _is_number(kind: Any) -> bool:
-    members = union_members(inspect.type_info(kind))
+    members = union_members(type_info(kind))
     bare = [member.type if isinstance(member, inspect.Metadata) else member for member in members]
     return all(isinstance(member, _NUMBERS) for member in bare)
 
