@@ -19,6 +19,7 @@ from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import find_custom_type
+from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._html import changed_fields, fields_html
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -334,6 +335,7 @@ def check_decodable(row_type: object) -> None:
 @lru_cache(maxsize=256)
 def _decoder_of(row_type: Any) -> None:
     msgspec.json.Decoder(row_type)
+    RowDecoder(row_type)  # rejects annotations that cannot be hashed
     if (custom := find_custom_type(row_type)) is not None:
         raise TypeError(f"no JSON decodes to {type_name(custom)}")
 
