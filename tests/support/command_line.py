@@ -6,19 +6,16 @@ import asyncio
 import os
 import select
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
-from fork_server import Fork, ForkServer
+from fork_server import ForkServer, Process, start_interpreter
 
 __all__ = ["INHERITED", "Cli", "Done", "Process", "box", "cli", "is_full", "wait_until"]
 
-Process = asyncio.subprocess.Process | Fork
 INHERITED = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
 
@@ -49,7 +46,7 @@ class Cli:
 
     async def start_into(self, stdout: int, stderr: int, *arguments: str, **env: str) -> Process:
         is_new = any(name.startswith("PYTHON") for name in env)  # which only a new interpreter reads
-        start = self._start_new if is_new else self.server.start
+        start = start_interpreter if is_new else self.server.start
         return await start(
             *("-m", "aiwyn_async", *arguments),
             cwd=self.folder,
@@ -57,10 +54,6 @@ class Cli:
             stdout=stdout,
             stderr=stderr,
         )
-
-    @staticmethod
-    async def _start_new(*command: str, **options: Any) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(sys.executable, "-W", "error", *command, **options)
 
     async def run(self, *arguments: str, **env: str) -> Done:
         process = await self.start(*arguments, **env)

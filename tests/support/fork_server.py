@@ -21,9 +21,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Fork", "ForkServer"]
+__all__ = ["Fork", "ForkServer", "Process", "start_interpreter"]
 
+IS_SUPPORTED = hasattr(os, "pidfd_open")
+"""By Linux; elsewhere, each process is a new interpreter."""
 LARGEST_REQUEST = 200_000
 IMPORTED = ("aiwyn_async.sync", "mcp.server.stdio", "pyarrow.parquet", "rich.progress")
 """What commands import while they run."""
@@ -71,10 +74,21 @@ class Fork:
             self._code.set_result(int.from_bytes(self._status.recv(4), "little", signed=True))
 
 
+Process = asyncio.subprocess.Process | Fork
+
+
+async def start_interpreter(*command: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start a new interpreter, as ``create_subprocess_exec()`` does."""
+    return await asyncio.create_subprocess_exec(sys.executable, "-W", "error", *command, **options)
+
+
 class ForkServer:
     """Starts ``python -W error``, of which the server has read the variables for Python itself, ``env``."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        if not IS_SUPPORTED:
+            return
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-W", "error", __file__, str(theirs.fileno())]
@@ -84,8 +98,9 @@ class ForkServer:
         assert self._requests.recv(1), "the fork server does not start"
 
     def close(self) -> None:
-        self._requests.close()
-        self._process.wait()
+        if self._process is not None:
+            self._requests.close()
+            self._process.wait()
 
     async def start(
         self,
@@ -96,8 +111,13 @@ class ForkServer:
         stdout: int | None = None,
         stderr: int | None = None,
         start_new_session: bool = False,
-    ) -> Fork:
+    ) -> Process:
         """Start ``-m module arguments`` or ``-c code arguments``, as ``create_subprocess_exec()`` does."""
+        if self._process is None:
+            files_of = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            return await start_interpreter(
+                *command, cwd=cwd, env=env, start_new_session=start_new_session, **files_of
+            )
         status, theirs = socket.socketpair()
         opened = [_open(*each) for each in enumerate((stdin, stdout, stderr))]
         files = [file for file, _ in opened]
