@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 import subprocess
@@ -118,3 +119,10 @@ def test_badges_are_what_the_package_declares() -> None:
     ]
     assert "Typing :: Typed" in classifiers
     assert (root / "aiwyn_async/py.typed").exists()
+
+
+def test_star_import_of_the_models_binds_no_module() -> None:
+    names: dict[str, object] = {}
+    exec("from aiwyn_async.models import *", names)
+    assert "Invoice" in names
+    assert not [name for name, value in names.items() if inspect.ismodule(value)]

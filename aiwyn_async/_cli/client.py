@@ -58,9 +58,9 @@ def sandbox_errors(path: Path | None = None, port: int = 0) -> Generator[None]:
         if path is None:
             raise StorageError(f"cannot generate the sandbox: {error}") from None
         raise ConfigurationError(f"cannot open the sandbox file {path}: {error}") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigurationError(f"cannot create the sandbox: {error}") from None
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"cannot serve on port {port}: {error}") from None
 
 

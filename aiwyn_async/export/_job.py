@@ -92,7 +92,7 @@ class ExportJob:
         except _ReadRestartedError as error:
             self._source.resume(error.checkpoint)
         except IncompleteError as error:
-            # Earlier runs read to the end, so that to continue once more would not make it complete.
+            # The read ended where it was resumed, so that to continue would not make it complete.
             added_parts = self._state.parts > parts_before
             if not parts_before or added_parts or _has_missing_ranges(error.report):
                 raise

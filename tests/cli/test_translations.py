@@ -188,6 +188,7 @@ def test_python_advice_is_replaced(text: str, expected: str | None) -> None:
         (["sandbox", "--api-key", ""], {}, "--api-key must be printable ASCII"),
         (["sandbox", "--rate-limit", "0"], {}, "--rate-limit must be above 0"),
         (["sandbox", "--seed", "9" * 30], {}, "--seed must fit in 64 bits"),
+        (["sandbox", "--invoices", "9" * 20], {}, "cannot create the sandbox: "),
         (["sandbox", "--path", "/nowhere/x"], {}, "the sandbox file /nowhere/x cannot be written"),
         (
             ["doctor"],

@@ -145,6 +145,18 @@ def test_invalid_secret_is_rejected_and_not_shown(secrets: Any) -> None:
     assert SECRET not in repr(make_verifier(SECRET))
 
 
+@pytest.mark.parametrize("wrong", [{"scheme": 5}, {"seen": 5}, {"clock": 5}])
+def test_refused_argument_of_a_verifier_shows_no_secret(wrong: Any) -> None:
+    arguments = {"secrets": SECRET, "scheme": STANDARD_WEBHOOKS, **wrong}
+    with pytest.raises(ConfigurationError) as info:
+        WebhookVerifier(**arguments)
+    del arguments, wrong
+    frames = traceback.StackSummary.extract(traceback.walk_tb(info.tb), capture_locals=True)
+    shown = str([frame.locals for frame in frames[1:]])
+    assert SECRET not in shown
+    assert repr(KEY) not in shown
+
+
 def test_seen_requires_a_scheme_with_ids() -> None:
     plain = Scheme(signature_header="x-signature", signed="{body}")
     with pytest.raises(ConfigurationError, match="seen"):

@@ -21,7 +21,7 @@ _MULTIPLIERS = (48271, 69621, 16807, 39373, 62089911, 742938285)
 
 
 def firm_sizes(chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of rows of each resource: the chosen one, or scaled by invoices, which are chosen.
+    """Return the number of rows of each resource: the chosen one, or scaled by that of invoices.
 
     Raises:
         ValueError: A resource is unknown, or its size is below its minimum.
