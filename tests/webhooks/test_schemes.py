@@ -147,7 +147,7 @@ def test_invalid_secret_is_rejected_and_not_shown(secrets: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [{"scheme": 5}, {"seen": 5}, {"clock": 5}])
 def test_refused_argument_of_a_verifier_shows_no_secret(wrong: Any) -> None:
-    arguments = {"secrets": SECRET, "scheme": STANDARD_WEBHOOKS, **wrong}
+    arguments: dict[str, Any] = {"secrets": SECRET, "scheme": STANDARD_WEBHOOKS, **wrong}
     with pytest.raises(ConfigurationError) as info:
         WebhookVerifier(**arguments)
     del arguments, wrong
