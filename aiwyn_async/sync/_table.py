@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import inspect
 
 from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._decoding.plain_types import type_info
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
+from aiwyn_async.arrow._schema import compute
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.errors import ConfigurationError, StorageError
 from aiwyn_async.models.base import Id
@@ -35,8 +35,6 @@ from aiwyn_async.sync._columns import (
     to_sql,
 )
 from aiwyn_async.sync._database import DatabaseFile
-
-compute: Any = pc  # its functions are defined at run time, which type checkers do not see
 
 
 class SyncState(NamedTuple):
