@@ -45,8 +45,6 @@ def write(folder: Path, results: Results) -> None:
 def render(results: Results) -> str:
     """Return the text of `REPORT.md`."""
     parts = [HEAD]
-    if results.elsewhere:
-        parts += ["## Measured elsewhere", *results.elsewhere]
     for name, result in results.processors.items():
         parts += _processor(name, result)
     return "\n\n".join(parts) + "\n"

@@ -76,8 +76,6 @@ class ProcessorResult:
 @dataclass
 class Results:
     processors: dict[str, ProcessorResult] = field(default_factory=dict)
-    elsewhere: list[str] = field(default_factory=list)
-    """Notes on figures whose data is not here."""
 
     @classmethod
     def load(cls, folder: Path) -> Results:
