@@ -6,6 +6,7 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -84,9 +85,12 @@ class DatabaseFile:
         self.path = path
         self._log = path.with_name(f"{path.name}.wal")
         self._spill = path.with_name(f".{path.name}.spill")
-        self._connection = duckdb.connect(config=OPTIONS)
         self._content: BinaryIO | None = None
         self._held: tuple[int, int] | None = None
+
+    @functools.cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
 
     def open(self) -> None:
         """Open or create the file.
