@@ -42,11 +42,8 @@ HAS_TABLE: Final = (
     "SELECT 1 FROM duckdb_tables() "
     f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?)"
 )
-PRIMARY_KEY: Final = (
-    "SELECT constraint_column_names FROM duckdb_constraints() "
-    f"WHERE database_name = '{ATTACHED}' AND schema_name = 'main' AND lower(table_name) = lower(?) "
-    "AND constraint_type = 'PRIMARY KEY'"
-)
+PRIMARY_KEY: Final = "SELECT name FROM pragma_table_info(?) WHERE pk"
+"""The parameter is a qualified name. `duckdb_constraints()` takes 4 ms longer."""
 
 
 def comment_state(content_id: str) -> str:

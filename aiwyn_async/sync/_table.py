@@ -224,8 +224,8 @@ class SyncedTable:
             file.execute(*sql.create_table(self._resource, self._key))
             file.fetch(sql.INSERT_STATE, self._resource, self._identity.server, self._identity.query)
             return
-        keys = [list(map(normalize, names)) for (names,) in file.fetch(sql.PRIMARY_KEY, self._resource)]
-        if keys != [[normalize(self._key)]]:
+        keys = file.fetch(sql.PRIMARY_KEY, sql.qualified_name(self._resource))
+        if [normalize(name) for (name,) in keys] != [normalize(self._key)]:
             raise StorageError(
                 f'table "{self._resource}" in {file.path} was recreated without its primary key {self._key}; '
                 "drop it, and the next sync reads all rows"
