@@ -20,7 +20,7 @@ from documented import WITH_PATH
 schemathesis: Any = pytest.importorskip("schemathesis")
 checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
 
-EXAMPLES = 15
+EXAMPLES = 10
 ROOT = Path(__file__).parents[2]
 DESCRIPTION: dict[str, Any] = json.loads(DESCRIPTION_FILE.read_bytes())
 METHODS = {"get", "post", "put", "delete"}

@@ -95,7 +95,8 @@ class ForkServer:
             self._process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
-        assert self._requests.recv(1), "the fork server does not start"
+        is_ready = self._requests.recv(1)
+        assert is_ready, f"the fork server ended with {self._process.wait()}"
 
     def close(self) -> None:
         if self._process is not None:
