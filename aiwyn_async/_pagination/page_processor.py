@@ -54,10 +54,10 @@ class PageProcessor(Generic[RowT]):
         reader: PageReader[RowT],
         *,
         limit: int | None,
-        resumed: bool,
+        position: Position | None,
         yielded_keys: KeySet | None,
-        resume_state: ResumeState,
     ) -> None:
+        resume_state = ResumeState.from_position(position)
         self._query = query
         self._pagination = pagination
         self._reader = reader
@@ -80,7 +80,7 @@ class PageProcessor(Generic[RowT]):
         self.report = ListReport(
             rows_received=rows,
             rows_yielded=rows,
-            resumed=resumed,
+            resumed=position is not None,
             keyset_only=len(self._order) == 1,
             unknown_fields=reader.unknown_fields,
             total_count=resume_state.total_count_at_start,  # until a page has a count

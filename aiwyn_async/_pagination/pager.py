@@ -16,9 +16,8 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import LastChunk
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
-from aiwyn_async._pagination.query import Query, ResumeState
+from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions, ReportedRead
-from aiwyn_async._pagination.strategy import Pagination
 from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
@@ -47,7 +46,8 @@ class Pager(ReportedRead[RowT, ListReport]):
         self._position: Position | None = None
         if self.options.resume is not None:
             self._position = self.options.resume.position_for(query.path, query.fingerprint())
-            self._pagination(self.options.limit)  # raises before anything is sent if the position is damaged
+            # Raises before anything is sent if the position is damaged.
+            query.pagination(self.options.page_size, self.options.limit, self._position)
 
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """Return the first page."""
@@ -92,7 +92,7 @@ class Pager(ReportedRead[RowT, ListReport]):
 
     async def first(self) -> RowT | None:
         """Return the first row, or None if there is none; requests one row."""
-        yielded = 0 if self._position is None else self._pagination(None).position()["yielded"]
+        yielded = 0 if self._position is None else self._position.get("yielded", 0)
         rows = await self._with(limit=yielded + 1).collect()
         return rows[0] if rows else None
 
@@ -155,16 +155,7 @@ class Pager(ReportedRead[RowT, ListReport]):
         return page
 
     def _start(self) -> PageIterator[RowT]:
-        pages = PageIterator(
-            self._session,
-            self.query,
-            self._pagination(self.options.limit),
-            self.page_type,
-            limit=self.options.limit,
-            on_bad_row=self.on_bad_row,
-            resumed=self.is_resumed,
-            resume_state=ResumeState.from_position(self._position),
-        )
+        pages = PageIterator(self._session, self.query, self.page_type, self.options, position=self._position)
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
         self._end_with(None)
         return pages
@@ -182,6 +173,3 @@ class Pager(ReportedRead[RowT, ListReport]):
         """Show where an iteration is, if it is the latest."""
         if self._report is pages.report:
             self._checkpoint = checkpoint
-
-    def _pagination(self, limit: int | None) -> Pagination:
-        return self.query.pagination(self.options.page_size, limit, self._position)

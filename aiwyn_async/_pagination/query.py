@@ -113,9 +113,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             identity |= {"key_range": self.key_range, "plan": self.plan, "server": self.server}
         return fingerprint(self.path, identity)
 
-    def pagination(
-        self, page_size: int, limit: int | None, resume: Position | None, *, trust_first_count: bool = True
-    ) -> Pagination:
+    def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
         """Return a new pagination of this query.
 
         Raises:
@@ -124,7 +122,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if resume is not None:
             ResumeState.from_position(resume)
             resume = {name: value for name, value in resume.items() if name != RESUME_STATE}
-        trust_first_count = trust_first_count and not self.counts_pages
         if not self.by_key:
             return OffsetPagination(
                 page_size,
@@ -132,7 +129,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 page_style=self.page_style,
                 page_size_key=self.page_size_key,
                 resume=resume,
-                trust_first_count=trust_first_count,
+                trust_first_count=not self.counts_pages,
                 has_keys=bool(self.key),
             )
         order = self.order()
@@ -144,7 +141,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             limit=limit,
             page_size_key=self.page_size_key,
             resume=resume,
-            trust_first_count=trust_first_count,
+            trust_first_count=not self.counts_pages,
         )
 
     def _keyset_fields(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._decoding.pages import BadRow, OnBadRow
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
@@ -50,8 +52,7 @@ class FullScan(Generic[RowT]):
         self._session = with_attempts(session, ATTEMPTS_PER_PAGE)
         self._query = query
         self._row_type = row_type
-        self._page_size = options.page_size
-        self._on_bad_row: OnBadRow = options.on_bad_row
+        self._options = options
         self._yielded = ScanKeys(yielded_keys)
         self._bind = bind
         self._has_keys = bool(query.key)
@@ -101,17 +102,10 @@ class FullScan(Generic[RowT]):
 
     def _start_scan(self) -> PageIterator[RowT]:
         self._yielded.start_scan()
-        return PageIterator(
-            self._session,
-            self._query,
-            # One scan requests the page behind a whole list: two scans agree on the first page of any list.
-            self._query.pagination(self._page_size, None, None, trust_first_count=self.report.scans == 0),
-            self._row_type,
-            limit=None,
-            on_bad_row=self._on_bad_row,
-            resumed=False,
-            yielded_keys=self._yielded if self._has_keys else None,
-        )
+        # One scan requests the page behind a whole list: two scans agree on the first page of any list.
+        query = msgspec.structs.replace(self._query, counts_pages=self.report.scans > 0)
+        yielded = self._yielded if self._has_keys else None
+        return PageIterator(self._session, query, self._row_type, self._options, yielded_keys=yielded)
 
     async def _finish_scan(self, scan: PageIterator[RowT]) -> None:
         """Compare a scan with the previous one."""
@@ -164,11 +158,11 @@ class FullScan(Generic[RowT]):
         report.requests += scan.failed_attempts
         report.retries += max(0, scan.failed_attempts - 1)
         may_restart = self._has_keys or report.scans > 0 or not self._number
-        may_shrink = may_be_page_size(error) and self._page_size > 1
+        may_shrink = may_be_page_size(error) and report.min_page_size > 1
         if not may_restart or not may_shrink or not await self._single_row_works():
             raise error
-        self._page_size //= 2
-        report.min_page_size = self._page_size
+        report.min_page_size //= 2
+        self._options = msgspec.structs.replace(self._options, page_size=report.min_page_size)
 
     async def _single_row_works(self) -> bool:
         """Return whether the page fails and not the server."""
