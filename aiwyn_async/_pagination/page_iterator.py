@@ -235,12 +235,7 @@ class PageIterator(Generic[RowT]):
         async def again() -> Candidate[RowT]:
             return await self._read(request, await self._repeat(request))
 
-        rejected: list[Candidate[RowT]] = []
-        best, is_confirmed = await confirm(first, processor.evidence, again, rejected=rejected)
-        self.report.unstable_pages += not is_confirmed
-        for other in rejected:
-            processor.reject(other)
-        return best
+        return await confirm(first, processor.evidence, again, reject=processor.reject, report=self.report)
 
     async def _apply(self, candidate: Candidate[RowT], new: Sequence[int]) -> Sequence[int]:
         """Process the response to use; return the indices of the rows to yield."""

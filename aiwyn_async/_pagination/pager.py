@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from itertools import chain
 from typing import Any, Final, Never, TypeVar, overload
 
@@ -54,10 +54,8 @@ class Pager(ReportedRead[RowT, ListReport]):
         return self._first_page().__await__()
 
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
-        with self._session.observe_read(self.query.path) as observation:
-            pages = self._start()
-            observation.report = pages.report
-            try:
+        with self._use() as pages:
+            async with aclosing(pages):
                 while (rows := await pages.next_rows()) is not None:
                     is_last = pages.is_drained
                     chunk = LastChunk(rows) if is_last else chain.from_iterable(pages.buffered_blocks(rows))
@@ -66,17 +64,10 @@ class Pager(ReportedRead[RowT, ListReport]):
                     del chunk
                     self._advance(pages, pages.checkpoint())
                 self._finish(pages)
-            except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
-                raise
-            finally:
-                await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        with self._session.observe_read(self.query.path) as observation:
-            pages = self._start()
-            observation.report = pages.report
-            try:
+        with self._use() as pages:
+            async with aclosing(pages):
                 while (page := await pages.next_page()) is not None:
                     pages.prefetch()
                     after = page.checkpoint
@@ -84,11 +75,6 @@ class Pager(ReportedRead[RowT, ListReport]):
                     self._advance(pages, after)
                     del page
                 self._finish(pages)
-            except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
-                raise
-            finally:
-                await pages.aclose()
 
     async def first(self) -> RowT | None:
         """Return the first row, or None if there is none; requests one row."""
@@ -139,20 +125,27 @@ class Pager(ReportedRead[RowT, ListReport]):
         return pager
 
     async def _first_page(self) -> Page[RowT]:
+        with self._use() as pages:
+            async with aclosing(pages):
+                page = await pages.next_page()
+                if page is None:
+                    page = pages.empty_page()
+        self._advance(pages, page.checkpoint)
+        return page
+
+    @contextmanager
+    def _use(self) -> Generator[PageIterator[RowT]]:
+        """Observe one use, and show an error that ends it."""
         with self._session.observe_read(self.query.path) as observation:
             pages = self._start()
             observation.report = pages.report
             try:
-                page = await pages.next_page()
-                if page is None:
-                    page = pages.empty_page()
+                yield pages
             except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
+                if self._report is pages.report:
+                    self._end_with(error)
+                self._advance(pages, error.checkpoint)
                 raise
-            finally:
-                await pages.aclose()
-        self._advance(pages, page.checkpoint)
-        return page
 
     def _start(self) -> PageIterator[RowT]:
         pages = PageIterator(self._session, self.query, self.page_type, self.options, position=self._position)
@@ -163,11 +156,6 @@ class Pager(ReportedRead[RowT, ListReport]):
     def _finish(self, pages: PageIterator[RowT]) -> None:
         self._advance(pages, pages.checkpoint())
         pages.end(strict=self.strict)
-
-    def _fail(self, pages: PageIterator[RowT], error: RequestError | PaginationError) -> None:
-        if self._report is pages.report:
-            self._end_with(error)
-        self._advance(pages, error.checkpoint)
 
     def _advance(self, pages: PageIterator[RowT], checkpoint: Checkpoint | None) -> None:
         """Show where an iteration is, if it is the latest."""

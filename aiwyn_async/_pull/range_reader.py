@@ -199,13 +199,13 @@ class RangeReader(Generic[RowT]):
             response = await self._client.send(request)
             return await self._reader.read(response, lambda: self._client.send(request))
 
-        rejected: list[DecodedPage[RowT]] = []
-        best, is_confirmed = await confirm(
-            page, lambda each: self._rate(request, each), read_again, rejected=rejected
+        best = await confirm(
+            page,
+            lambda each: self._rate(request, each),
+            read_again,
+            reject=lambda each: self._plan.reject(each.keys),
+            report=self.report,
         )
-        self.report.unstable_pages += not is_confirmed
-        for other in rejected:
-            self._plan.reject(other.keys)
         return best, False
 
     def _rate(self, request: RangeRequest, page: DecodedPage[RowT]) -> Evidence:
