@@ -276,7 +276,7 @@ class RangeReader(Generic[RowT]):
         for purpose in ("last", "first"):
             try:
                 # Without retries: the page had all attempts.
-                keys = await self._client.request_keys(RangeRequest(purpose=purpose), once=True)
+                keys = await self._client.request_keys(RangeRequest(purpose=purpose, once=True))
             except RequestError as error:
                 if not self._successes and isinstance(error, TransportError):
                     return False

@@ -86,12 +86,12 @@ class RangeClient:
         self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
         self._in_flight = 0
 
-    async def fetch(self, request: RangeRequest, *, once: bool = False) -> Response | RequestError:
-        """Return the response or the error, which must not end other requests; ``once``: do not retry."""
+    async def fetch(self, request: RangeRequest) -> Response | RequestError:
+        """Return the response or the error, which must not end other requests."""
         is_small = request.purpose == "page" and request.size < self._page_size
         is_brief = is_small or request.purpose in {"probe", "end"}
         session = self._probe_session if is_brief else self._page_session
-        if once:
+        if request.once:
             session = self._single_session
         report = self._report
         self._in_flight += 1
@@ -110,20 +110,20 @@ class RangeClient:
             report.bytes += result.length
         return result
 
-    async def send(self, request: RangeRequest, *, once: bool = False) -> Response:
-        """Return the response; ``once``: do not retry.
+    async def send(self, request: RangeRequest) -> Response:
+        """Return the response.
 
         Raises:
             RequestError: the request failed after its attempts.
         """
-        result = await self.fetch(request, once=once)
+        result = await self.fetch(request)
         if isinstance(result, RequestError):
             raise result
         return result
 
-    async def request_keys(self, request: RangeRequest, *, once: bool = False) -> list[Id | None]:
-        """Send a request and return the keys of its rows; ``once``: do not retry."""
-        return self.read_keys(await self.send(request, once=once))
+    async def request_keys(self, request: RangeRequest) -> list[Id | None]:
+        """Send a request and return the keys of its rows."""
+        return self.read_keys(await self.send(request))
 
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""
