@@ -246,7 +246,7 @@ class SyncJob:
 
     def _to_arrow(self, pages: list[Page[Any]]) -> Any:
         self._name_equal_ids([row.key for page in pages for row in page.items])
-        rows = PageRows.of(pages, self._reads.on_bad_row, self._reads.key)
+        rows = PageRows(pages, self._reads.on_bad_row, self._reads.key)
         table = self._table.to_arrow(rows)
         rows.counts.add_to(self.counts)
         if self._pending_keys or self.skipped:
