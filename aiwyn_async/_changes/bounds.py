@@ -14,6 +14,7 @@ from aiwyn_async._changes.timestamps import subtract
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
 from aiwyn_async.errors import InvalidRequestError, PaginationError
 from aiwyn_async.models.base import Id
@@ -67,26 +68,18 @@ class Bounds:
         session: sends the requests.
         query: without an order.
         column: wire name of the field with the time of the last change.
-        since: where to start without a bookmark, as on the wire, or None.
-        overlap: how much earlier to start; None for the default.
+        options: where to start without a bookmark, and how much earlier.
         store: the stored bookmark.
     """
 
     def __init__(
-        self,
-        session: Session,
-        query: Query,
-        *,
-        column: str,
-        since: str | None,
-        overlap: timedelta | None,
-        store: BookmarkStore,
+        self, session: Session, query: Query, column: str, options: ReadOptions, store: BookmarkStore
     ) -> None:
-        self._session = session
-        self._query = query
-        self._column = column
-        self._since = since
-        self._overlap = overlap
+        self.session = session
+        self.query = query
+        self.column = column
+        self._since = options.since
+        self._overlap = options.overlap
         self._store = store
 
     async def freeze(self) -> Span:
@@ -100,7 +93,7 @@ class Bounds:
             if _is_certainly_ahead(newest.at, newest.clock):
                 stays = "the start" if dated.at is None else dated.at
                 problem = (
-                    f"row {newest.key} of {self._query.path} is dated {newest.at}, after {newest.clock}; the "
+                    f"row {newest.key} of {self.query.path} is dated {newest.at}, after {newest.clock}; the "
                     f"bookmark stays at {stays}, and later rows are read each time"
                 )
                 problems = (problem,)
@@ -127,7 +120,7 @@ class Bounds:
         if span.until is None or instant_of(last_shown_as(span.until)) >= instant_of(start):
             return msgspec.structs.replace(span, start=start)
         note = (
-            f"the newest change of {self._query.path}, {span.until}, is earlier than {start}, where the read "
+            f"the newest change of {self.query.path}, {span.until}, is earlier than {start}, where the read "
             "starts: nothing changed since, or the server was restored"
         )
         return msgspec.structs.replace(span, start=start, newest=None, notes=(note,))
@@ -140,7 +133,7 @@ class Bounds:
             is_older = instant_of(span.bookmark) < instant_of(stored.at)
         if is_older and not await self._left_condition(stored):
             note = (
-                f"the newest change of {self._query.path} is older than the bookmark {stored.at}: rows were "
+                f"the newest change of {self.query.path} is older than the bookmark {stored.at}: rows were "
                 "deleted or the server was restored, so all rows were read again"
             )
             return msgspec.structs.replace(span, notes=(note,))
@@ -153,20 +146,23 @@ class Bounds:
 
     async def _left_condition(self, stored: Bookmark) -> bool:
         """Return whether the row at the bookmark exists but no longer meets ``where``."""
-        if stored.key is None or not self._query.fields.get("where"):
+        if stored.key is None or not self.query.fields.get("where"):
             return False
         row = await self.row(stored.key)
         return row.at is not None and instant_of(row.at) >= instant_of(stored.at)
 
     async def row(self, key: Id) -> FirstRow:
         """Return the row of a key as it is now, whether or not it meets the condition."""
-        return await first_row(self._session, self.query_of_row(key), self._column)
+        return await self.first_row(self.query_of_row(key))
+
+    async def first_row(self, query: Query) -> FirstRow:
+        return await first_row(self.session, query, self.column)
 
     def query_of_row(self, key: Id) -> Query:
         """The query of the row with a key, whether or not it meets the condition."""
-        where = {self._query.key: {"_eq": key}}
-        fields = self._query.fields | {"where": where, "orderBy": [{self._query.key: "asc"}]}
-        return msgspec.structs.replace(self._query, fields=fields)
+        where = {self.query.key: {"_eq": key}}
+        fields = self.query.fields | {"where": where, "orderBy": [{self.query.key: "asc"}]}
+        return msgspec.structs.replace(self.query, fields=fields)
 
     async def _newest(self, until: str | None = None) -> FirstRow:
         """The newest change, or the newest up to an instant.
@@ -175,25 +171,25 @@ class Bounds:
             PaginationError: the column does not contain timestamps.
         """
         bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
-        query = self.query_of({self._column: bounds}, {self._column: "desc"})
-        newest = await first_row(self._session, query, self._column)
+        query = self.query_of({self.column: bounds}, {self.column: "desc"})
+        newest = await self.first_row(query)
         if newest.has_other_values and until is None:  # such as "infinity", which is later than all others
             with suppress(InvalidRequestError):  # of a column that is not one of timestamps
                 newest = await self._newest(until=newest.clock.latest.isoformat())
                 newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
         if newest.has_other_values:
             raise PaginationError(
-                f"{self._column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
+                f"{self.column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
             )
         return newest
 
     def query_of(self, condition: dict[str, Any], *order: dict[str, str]) -> Query:
         """The query with another condition and order, then by key."""
-        own = self._query.fields.get("where")
+        own = self.query.fields.get("where")
         where = {"_and": [own, condition]} if own else condition
-        order_by = [*order, {self._query.key: "asc"}]
+        order_by = [*order, {self.query.key: "asc"}]
         return msgspec.structs.replace(
-            self._query, fields=self._query.fields | {"where": where, "orderBy": order_by}
+            self.query, fields=self.query.fields | {"where": where, "orderBy": order_by}
         )
 
 

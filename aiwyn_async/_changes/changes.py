@@ -86,15 +86,8 @@ class Changes(Read[RowT]):
         self._column = column
         options = self.options
         self._store = BookmarkStore(options.state, query.path, self._fingerprint)
-        self._bounds = Bounds(
-            self._session,
-            query,
-            column=column,
-            since=options.since,
-            overlap=options.overlap,
-            store=self._store,
-        )
-        self._checks = Checks(self._session, query, self._bounds, column)
+        self._bounds = Bounds(self._session, query, column, options, self._store)
+        self._checks = Checks(self._bounds)
         self._resumed: Span | None = None
         if options.resume is not None:
             self._resumed = parse_position(options.resume.position_for(query.path, self._fingerprint), Span)
@@ -276,12 +269,7 @@ class Changes(Read[RowT]):
         return Changes(self._session, self.query, row_type, options, column=self._column)
 
     def _reading(self, span: Span) -> Pull[RowT] | Pager[RowT]:
-        options = ReadOptions(
-            page_size=self.options.page_size,
-            on_bad_row=self.on_bad_row,
-            resume=span.inner,
-            on_progress=self.options.on_progress,
-        )
+        options = msgspec.structs.replace(self.options, resume=span.inner)
         if span.start is None:
             return Pull(self._session, self.query, self.row_type, options)
         if span.nulls:
