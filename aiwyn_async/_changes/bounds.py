@@ -66,18 +66,14 @@ class Bounds:
 
     Args:
         session: sends the requests.
-        query: without an order.
-        column: wire name of the field with the time of the last change.
+        query: without an order, and with a ``modified_at_field``.
         options: where to start without a bookmark, and how much earlier.
         store: the stored bookmark.
     """
 
-    def __init__(
-        self, session: Session, query: Query, column: str, options: ReadOptions, store: BookmarkStore
-    ) -> None:
+    def __init__(self, session: Session, query: Query, options: ReadOptions, store: BookmarkStore) -> None:
         self.session = session
         self.query = query
-        self.column = column
         self._since = options.since
         self._overlap = options.overlap
         self._store = store
@@ -153,10 +149,7 @@ class Bounds:
 
     async def row(self, key: Id) -> FirstRow:
         """Return the row of a key as it is now, whether or not it meets the condition."""
-        return await self.first_row(self.query_of_row(key))
-
-    async def first_row(self, query: Query) -> FirstRow:
-        return await first_row(self.session, query, self.column)
+        return await first_row(self.session, self.query_of_row(key))
 
     def query_of_row(self, key: Id) -> Query:
         """The query of the row with a key, whether or not it meets the condition."""
@@ -170,16 +163,16 @@ class Bounds:
         Raises:
             PaginationError: the column does not contain timestamps.
         """
+        column = self.query.modified_at_field
         bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
-        query = self.query_of({self.column: bounds}, {self.column: "desc"})
-        newest = await self.first_row(query)
+        newest = await first_row(self.session, self.query_of({column: bounds}, {column: "desc"}))
         if newest.has_other_values and until is None:  # such as "infinity", which is later than all others
             with suppress(InvalidRequestError):  # of a column that is not one of timestamps
                 newest = await self._newest(until=newest.clock.latest.isoformat())
                 newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
         if newest.has_other_values:
             raise PaginationError(
-                f"{self.column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
+                f"{column} of {self.query.path} is not an ISO 8601 date-time, so changes() cannot use it"
             )
         return newest
 

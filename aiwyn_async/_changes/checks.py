@@ -10,7 +10,7 @@ import msgspec
 
 from aiwyn_async._changes.bounds import Bounds, Span
 from aiwyn_async._changes.iteration import ChangesIteration
-from aiwyn_async._changes.lookup import key_and_timestamp
+from aiwyn_async._changes.lookup import first_row, key_and_timestamp
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
@@ -27,6 +27,7 @@ class Checks:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
+        self._session = bounds.session
         self._query = bounds.query
 
     def without_received(self, span: Span, page: Page[Any], page_type: Any) -> Span:
@@ -55,9 +56,9 @@ class Checks:
 
     def _instant_of(self, raw: msgspec.Raw) -> datetime | None:
         try:
-            timestamp = row_decoder(cast("Any", key_and_timestamp(self._query.key, self._bounds.column)))(
-                bytes(raw)
-            ).row.timestamp
+            timestamp = row_decoder(
+                cast("Any", key_and_timestamp(self._query.key, self._query.modified_at_field))
+            )(bytes(raw)).row.timestamp
             return None if timestamp is None else instant_of(timestamp)
         except (*DECODING_ERRORS, ValueError, TypeError):
             return None
@@ -90,7 +91,7 @@ class Checks:
         report = read.report
         if report.missing or (report.total_count_at_start or 0) <= report.rows_yielded:
             return
-        newest = await self._bounds.first_row(read.query)
+        newest = await first_row(self._session, read.query)
         if newest.total is not None and newest.total > report.rows_yielded:
             use.problems.append(
                 f"the server counts {newest.total} changed rows and {report.rows_yielded} were received"
@@ -107,7 +108,8 @@ class Checks:
             return
         use.problems.append(
             f"row {span.newest}, the newest at the start (dated {span.until}), was not received: "
-            f"{self._query.path} does not compare {self._bounds.column} as it orders by it, or was set back"
+            f"{self._query.path} does not compare {self._query.modified_at_field} as it orders by it, "
+            "or was set back"
         )
 
     async def _check_witness(self, use: ChangesIteration[Any], span: Span, at: str) -> None:
@@ -116,7 +118,7 @@ class Checks:
             return
         if self._query.fields.get("where"):
             query = self._bounds.query_of({self._query.key: {"_eq": span.witness}})
-            if (await self._bounds.first_row(query)).at is None:
+            if (await first_row(self._session, query)).at is None:
                 return  # it no longer meets the condition
         if use.leaves_bad_rows and not await self._decodes(span.witness, use.reads[-1].page_type):
             return
@@ -127,6 +129,4 @@ class Checks:
 
     async def _decodes(self, key: Id, row_type: Any) -> bool:
         options = ReadOptions(limit=1, on_bad_row="skip")
-        return bool(
-            await Pager(self._bounds.session, self._bounds.query_of_row(key), row_type, options).collect()
-        )
+        return bool(await Pager(self._session, self._bounds.query_of_row(key), row_type, options).collect())

@@ -62,6 +62,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         page_size_key: the body's key for the page size.
         model: the row type of the resource, whose amounts a dict row holds exactly, or None.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
+        modified_at_field: wire name of the field with the time of a row's last change; empty without one.
         key_range: the keys of a partition, to which each request is limited; None for a whole read.
         plan: the id of the plan of the partition; empty for a whole read.
         counts_pages: the server may count only the rows of a page.
@@ -77,6 +78,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     page_size_key: str = "pageSize"
     model: Any = None
     instants: frozenset[tuple[str, ...]] = frozenset()
+    modified_at_field: str = ""
     key_range: KeyRange | None = None
     plan: str = ""
     counts_pages: bool = False
