@@ -1,4 +1,4 @@
-"""The bounds of one read of changes, and the rows that must be received."""
+"""The bounds of one read of changes, its arguments, and the rows that must be received."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._changes.timestamps import subtract
+from aiwyn_async._core.checks import shown
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
-from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
-from aiwyn_async.errors import InvalidRequestError, PaginationError
+from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit, subtract
+from aiwyn_async.errors import ConfigurationError, InvalidRequestError, PaginationError
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
 DEFAULT_OVERLAP: Final = timedelta(minutes=5)
@@ -25,6 +26,40 @@ LOCAL_OVERLAP: Final = timedelta(minutes=65)
 """The same for timestamps without a zone: local clocks are set back by an hour in autumn."""
 MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
 """How far a timestamp without a zone may be ahead of UTC."""
+
+
+def to_wire(name: str, value: datetime | str) -> str:
+    """Return a timestamp in the form of the wire: in UTC with ``Z``, or naive.
+
+    Args:
+        name: the argument, for the error.
+        value: a datetime or ISO 8601 text.
+
+    Raises:
+        ConfigurationError: it is ``NaT``, or its text is not an ISO 8601 date-time.
+    """
+    if isinstance(value, datetime):
+        return encode_datetime(value, name)
+    try:
+        instant_of(value)
+        return normalize_timestamp(value, name)
+    except (ValueError, TypeError, AttributeError):
+        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {shown(value)}") from None
+
+
+def to_timedelta(value: float | timedelta) -> timedelta:
+    """Return an overlap, in seconds or a timedelta, as a timedelta.
+
+    Raises:
+        ConfigurationError: it is neither, or negative.
+    """
+    try:
+        overlap = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+    except (TypeError, ValueError, OverflowError):
+        overlap = timedelta(-1)
+    if overlap < timedelta(0):
+        raise ConfigurationError(f"overlap must be a timedelta or seconds, at least 0, got {shown(value)}")
+    return overlap
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, Unpack
 
 from aiwyn_async._changes.bookmarks import StateBackend
+from aiwyn_async._changes.bounds import to_timedelta, to_wire
 from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
-from aiwyn_async._changes.timestamps import to_timedelta, to_wire
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
