@@ -67,12 +67,9 @@ class ChangesIteration(Generic[RowT]):
 
 def _sum_of(reports: Sequence[ListReport]) -> ListReport:
     """Return one report of lists over parts of the rows."""
-    counts = [report.total_count for report in reports]
-    at_start = [report.total_count_at_start for report in reports]
-    return msgspec.structs.replace(
-        reports[-1],
-        **combine_fields(reports, "rows_received", "rows_yielded", "short_pages", "unused_rows"),
-        total_count=None if None in counts else sum(filter(None, counts)),
-        total_count_at_start=None if None in at_start else sum(filter(None, at_start)),
-        keyset_only=False,
+    changes = combine_fields(
+        reports,
+        *("rows_received", "rows_yielded", "short_pages", "unused_rows"),
+        *("total_count", "total_count_at_start"),
     )
+    return msgspec.structs.replace(reports[-1], **changes, keyset_only=False)

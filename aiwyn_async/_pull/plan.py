@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from aiwyn_async import models
 from aiwyn_async._core.pull_report import KeyRange, PullReport
+from aiwyn_async._core.reports import EarlierProblems, combine_fields
 from aiwyn_async._core.urls import is_plain_setting
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import OnBadRow
@@ -17,7 +18,6 @@ from aiwyn_async._pagination.page import Stored, decode_exactly
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions, type_name
 from aiwyn_async._pagination.strategy import PageStyle
-from aiwyn_async._pull.combined_report import combine_parts
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id, Model
 
@@ -113,7 +113,7 @@ class Plan(Stored, frozen=True, kw_only=True):
         parsed = {number: to_report(number, report) for number, report in reports.items()}
         self._check_origin(parsed)
         present = [parsed[each.number] for each in self.partitions if each.number in parsed]
-        combined = combine_parts(present, self.total_count) if present else None
+        combined = _combine(present, self.total_count) if present else None
         problems = self._problems(parsed)
         if problems or combined is None:
             text = f"{self.partitions[0].endpoint} was not read completely: {'; '.join(problems)}"
@@ -141,6 +141,32 @@ class Plan(Stored, frozen=True, kw_only=True):
             if partition.strict or report.missing or not report.finished:
                 problems.append(f"partition {partition.number}: {', '.join(report.problems())}")
         return problems
+
+
+def _combine(reports: Sequence[PullReport], total_count: int | None) -> PullReport:
+    """Return one report of partitions, at least one; ``total_count`` is the count before all of them."""
+    changes = combine_fields(
+        reports,
+        *("rows_received", "rows_yielded", "rows_without_key", "unaccounted_rows", "short_pages"),
+        *("retries", "ranges_completed", "scans", "total_count_at_start", "total_count_at_end"),
+    )
+    if total_count is not None:
+        changes["total_count_at_start"] = total_count
+    earlier = [msgspec.structs.asdict(each.earlier_problems) for each in reports]
+    return msgspec.structs.replace(
+        reports[0],
+        **changes,
+        earlier_problems=EarlierProblems(
+            **{name: sum(each[name] for each in earlier) for name in earlier[0]}
+        ),
+        order_checked=all(each.order_checked for each in reports),
+        finished=all(each.finished for each in reports),
+        resumed=any(each.resumed for each in reports),
+        missing=[missing for each in reports for missing in each.missing],
+        peak_concurrency=max(each.peak_concurrency for each in reports),
+        min_page_size=min(each.min_page_size for each in reports),
+        partition=None,
+    )
 
 
 def _listed(numbers: list[int]) -> str:
