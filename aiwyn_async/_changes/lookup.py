@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
@@ -109,8 +109,7 @@ def _first_dated(page: DecodedPage[Any]) -> Any:
 
 
 async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> DecodedPage[Any]:
-    body = encode_json(query.fields | {query.page_size_key: size})
-    request = Request(method="POST", path=query.path, body=body)
+    request = query.request({query.page_size_key: size})
     return await reader.read(await session.call(request), functools.partial(session.call, request))
 
 

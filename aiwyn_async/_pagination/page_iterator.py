@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow, DecodedRows
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm
 from aiwyn_async._pagination.in_blocks import PageInBlocks
@@ -73,6 +73,8 @@ class PageIterator(Generic[RowT]):
             position=position,
             yielded_keys=yielded_keys,
         )
+        self.keys: KeySet = self._processor.keys
+        """The keys of all rows received."""
         self._started_page: tuple[PageRequest, PageInBlocks[RowT]] | None = None
         self._may_stream = True
         self._is_unreadable = False
@@ -93,11 +95,6 @@ class PageIterator(Generic[RowT]):
         """True if all pages were returned and nothing is in flight, so that the end waits for nothing."""
         is_read = self._pagination.stop_reason is not None and self._started_page is None
         return is_read and not len(self._prefetcher)
-
-    @property
-    def keys(self) -> KeySet:
-        """The keys of all rows received."""
-        return self._processor.keys
 
     @property
     def sum_of_rows(self) -> int:
@@ -304,8 +301,7 @@ class PageIterator(Generic[RowT]):
 
 
 async def _fetch(session: Session, query: Query, request: PageRequest) -> Response:
-    body = encode_json(query.fields | request.fields)
-    return await session.call(Request(method="POST", path=query.path, body=body))
+    return await session.call(query.request(request.fields))
 
 
 def _max_depth(session: Session, report: ListReport) -> int:

@@ -181,7 +181,6 @@ class PageProcessor(Generic[RowT]):
         except RepeatedPage:
             raise PaginationLoopError(
                 f"{path}: the server keeps returning the same rows; it may ignore the `page` parameter",
-                report=self.report,
             ) from None
         except NoOrderValues:
             raise self._no_order_values() from None
@@ -189,7 +188,6 @@ class PageProcessor(Generic[RowT]):
             raise PaginationError(
                 f"{path}: the server did not return rows in the requested order, which keyset pagination "
                 "requires; pass paging='page' to read by page number",
-                report=self.report,
             ) from None
 
     def _cut_at_limit(self, rows: Sequence[int]) -> Sequence[int]:
@@ -232,7 +230,6 @@ class PageProcessor(Generic[RowT]):
         return PaginationError(
             f"{self._query.path}: some rows lack the order_by columns ({names}), which keyset pagination "
             "requires; order by columns that all rows have, or pass paging='page'",
-            report=self.report,
         )
 
     def count_response(self, response: Response) -> None:

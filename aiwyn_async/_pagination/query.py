@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page import Position, fingerprint
@@ -82,6 +83,10 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     key_range: KeyRange | None = None
     plan: str = ""
     counts_pages: bool = False
+
+    def request(self, fields: Mapping[str, Any]) -> Request:
+        """Return a request of the query with more fields of its body."""
+        return Request(method="POST", path=self.path, body=encode_json({**self.fields, **fields}))
 
     def where(self, after: Id | None = None, until: Id | None = None) -> Any:
         """Return the condition for the rows with keys above ``after`` up to ``until``, or None.

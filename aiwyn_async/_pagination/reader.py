@@ -92,15 +92,14 @@ class PageReader(Generic[RowT]):
         except DecodeError as error:
             if not error.malformed:
                 raise
-            # A response that was truncated in transit decodes the second time.
+            is_doubtful = True  # one that was truncated in transit decodes the second time
+        else:
+            is_doubtful = rows.is_malformed or bool(violations)
+            if is_doubtful and rows.unknown:  # noted once for all responses
+                self._note_unknown(rows, self._keys_of(rows, response))
+        if is_doubtful:
             response = await repeated(response, again())
             rows, violations = self._rows_and_violations(response)
-        else:
-            if rows.is_malformed or violations:
-                if rows.unknown:  # noted once for all responses
-                    self._note_unknown(rows, self._keys_of(rows, response))
-                response = await repeated(response, again())
-                rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none
                 raise PaginationError(

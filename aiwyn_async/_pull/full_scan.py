@@ -9,7 +9,6 @@ import msgspec
 
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.pages import BadRow
-from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
@@ -166,11 +165,10 @@ class FullScan(Generic[RowT]):
 
     async def _single_row_works(self) -> bool:
         """Return whether the page fails and not the server."""
-        body = self._query.fields | {self._query.page_size_key: 1, "page": 0}
         # If nothing was received, one attempt: the page itself had all of them.
         session = self._session if self.report.pages else without_retries(self._session)
         try:
-            await session.call(Request(method="POST", path=self._query.path, body=encode_json(body)))
+            await session.call(self._query.request({self._query.page_size_key: 1, "page": 0}))
         except RequestError:
             return False
         return True

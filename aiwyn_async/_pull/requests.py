@@ -9,7 +9,7 @@ import msgspec
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import PageDecoder
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pull.segments import RangeRequest
@@ -97,9 +97,7 @@ class RangeClient:
         self._in_flight += 1
         report.peak_concurrency = max(report.peak_concurrency, self._in_flight)
         try:
-            result: Response | RequestError = await session.call(
-                Request(method="POST", path=self._query.path, body=encode_json(self._body(request)))
-            )
+            result: Response | RequestError = await session.call(self._query.request(self._fields(request)))
         except RequestError as error:
             result = error
         finally:
@@ -136,11 +134,11 @@ class RangeClient:
     def read_keys(self, response: Response) -> list[Id | None]:
         return [row.key for row in self._keys.decode(response.body).rows]
 
-    def _body(self, request: RangeRequest) -> dict[str, Any]:
+    def _fields(self, request: RangeRequest) -> dict[str, Any]:
         query = self._query
         where = query.where(request.after, request.until)
         direction = "desc" if request.purpose in {"last", "end"} else "asc"
-        body = query.fields | {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
+        fields = {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
         if request.page is not None:
-            body["page"] = request.page
-        return body if where is None else body | {"where": where}
+            fields["page"] = request.page
+        return fields if where is None else fields | {"where": where}
