@@ -11,8 +11,7 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
-from aiwyn_async._changes.checks import Checks
-from aiwyn_async._changes.iteration import ChangesIteration
+from aiwyn_async._changes.checks import ChangesIteration, Checks
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._core.urls import server_name

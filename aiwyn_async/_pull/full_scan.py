@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -16,8 +16,8 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts, without_retries
-from aiwyn_async._pull.yielded_keys import ScanKeys
 from aiwyn_async.errors import RequestError
+from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
 
@@ -26,6 +26,34 @@ MAX_SCANS_WITHOUT_KEY: Final = 2
 """Rows without a key are yielded by the first scan; the second one can only confirm them."""
 RESTART: Final[Position] = {"method": "full_scan"}
 """A pull by full scans resumes at its start: a checkpoint cannot hold the keys of all yielded rows."""
+
+
+class ScanKeys(KeySet):
+    """The keys yielded by full scans. Only the first scan yields rows without a key.
+
+    Attributes:
+        rows_without_key: rows without a key in the current scan.
+    """
+
+    def __init__(self, known: KeySet) -> None:
+        super().__init__()
+        self._known = known
+        self._scans = 0
+        self.rows_without_key = 0
+
+    def start_scan(self) -> None:
+        self._scans += 1
+        self.rows_without_key = 0
+
+    def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
+        """Add keys and return the indices of the rows to yield, or None for all."""
+        new = self._known.add_new(keys)
+        if None not in keys:
+            return new
+        self.rows_without_key += sum(key is None for key in keys)
+        if self._scans == 1:
+            return new
+        return [index for index in (range(len(keys)) if new is None else new) if keys[index] is not None]
 
 
 class FullScan(Generic[RowT]):

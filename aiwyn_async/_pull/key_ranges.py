@@ -1,4 +1,4 @@
-"""Checks of keys, arithmetic of key ranges, and what the pages received so far show. Pure."""
+"""Checks of keys, arithmetic of key ranges, and what earlier pages show. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from operator import le, lt
 from typing import Any, TypeGuard
 
 from aiwyn_async._core.pull_report import KeyRange
+from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.models.base import Id
 
 
@@ -121,3 +122,40 @@ class PageHistory:
             upper = [low - 1 for low, _ in self._received if key < low <= upper_bound(origin)]
             suspects.append(KeyRange(max(lower, default=origin.after), min(upper, default=origin.until)))
         return suspects
+
+
+class RangeKeys:
+    """The keys yielded by a pull by key ranges.
+
+    Attributes:
+        known: the keys to compare with; None as soon as the key order guarantees that keys are new.
+    """
+
+    def __init__(self) -> None:
+        self.known: KeySet | None = KeySet()
+        self._text_keys = KeySet()
+
+    def trust_order(self) -> None:
+        """Stop comparing integer keys: the server applies the key filter."""
+        if self.known is not None:
+            self._text_keys, self.known = self.known, None
+
+    def has_all(self, keys: Sequence[Id | None]) -> bool:
+        """Return whether all keys of a page are known to be yielded."""
+        return self.known is not None and self.known.has_all(keys)
+
+    def select_new(self, keys: Sequence[Id | None]) -> Sequence[int]:
+        """Add keys and return the indices of the new ones.
+
+        Raises:
+            KeyFilterIgnored: none is new.
+        """
+        new: Sequence[int] | None = None
+        if self.known is not None:
+            new = self.known.add_new(keys)
+        elif keys and isinstance(keys[-1], str):
+            # The order of text keys depends on a collation, so it cannot show repeated rows.
+            new = self._text_keys.add_new(keys)
+        if keys and new == []:
+            raise KeyFilterIgnored("the server returned the same rows twice")
+        return range(len(keys)) if new is None else new

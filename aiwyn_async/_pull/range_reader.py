@@ -15,13 +15,12 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import MAX_RANGES, ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pull.key_ranges import KeyFilterIgnored
+from aiwyn_async._pull.key_ranges import KeyFilterIgnored, RangeKeys
 from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.range_position import RangePosition
 from aiwyn_async._pull.requests import FINAL_ERRORS, RangeClient, may_be_page_size, summarize
 from aiwyn_async._pull.segments import RangeRequest
-from aiwyn_async._pull.yielded_keys import RangeKeys
 from aiwyn_async.errors import ApiError, DecodeError, InvalidRequestError, RequestError, TransportError
 from aiwyn_async.models.base import Id
 
