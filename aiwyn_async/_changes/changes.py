@@ -70,11 +70,7 @@ class Changes(Read[RowT]):
     """
 
     def __init__(
-        self,
-        session: Session,
-        query: Query,
-        row_type: type[RowT],
-        options: ReadOptions | None = None,
+        self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
         super().__init__(with_attempts(session, ATTEMPTS_PER_PAGE), query, row_type, options)
         if not query.by_key:
