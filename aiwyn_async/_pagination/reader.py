@@ -87,17 +87,16 @@ class PageReader(Generic[RowT]):
             DecodeError: it is not JSON of the expected shape, or a row is bad and ``on_bad_row`` is "raise".
             ApiError: it contains an error.
         """
+        rows: DecodedRows[RowT] | None = None
+        violations: list[tuple[str, bool]] = []
         try:
             rows, violations = self._rows_and_violations(response)
         except DecodeError as error:
             if not error.malformed:
-                raise
-            is_doubtful = True  # one that was truncated in transit decodes the second time
-        else:
-            is_doubtful = rows.is_malformed or bool(violations)
-            if is_doubtful and rows.unknown:  # noted once for all responses
+                raise  # else it may have been truncated in transit
+        if rows is None or rows.is_malformed or violations:
+            if rows is not None and rows.unknown:  # noted once for all responses
                 self._note_unknown(rows, self._keys_of(rows, response))
-        if is_doubtful:
             response = await repeated(response, again())
             rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
