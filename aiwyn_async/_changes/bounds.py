@@ -1,4 +1,4 @@
-"""The bounds of one read of changes, and the rows that must be received."""
+"""The bounds of one read of changes, its arguments, and the rows that must be received."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._changes.timestamps import subtract
+from aiwyn_async._core.checks import shown
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit
-from aiwyn_async.errors import InvalidRequestError, PaginationError
+from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit, subtract
+from aiwyn_async.errors import ConfigurationError, InvalidRequestError, PaginationError
+from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
 
 DEFAULT_OVERLAP: Final = timedelta(minutes=5)
@@ -24,6 +26,40 @@ LOCAL_OVERLAP: Final = timedelta(minutes=65)
 """The same for timestamps without a zone: local clocks are set back by an hour in autumn."""
 MAX_AHEAD_OF_UTC: Final = timedelta(hours=14)
 """How far a timestamp without a zone may be ahead of UTC."""
+
+
+def to_wire(name: str, value: datetime | str) -> str:
+    """Return a timestamp in the form of the wire: in UTC with ``Z``, or naive.
+
+    Args:
+        name: the argument, for the error.
+        value: a datetime or ISO 8601 text.
+
+    Raises:
+        ConfigurationError: it is ``NaT``, or its text is not an ISO 8601 date-time.
+    """
+    if isinstance(value, datetime):
+        return encode_datetime(value, name)
+    try:
+        instant_of(value)
+        return normalize_timestamp(value, name)
+    except (ValueError, TypeError, AttributeError):
+        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {shown(value)}") from None
+
+
+def to_timedelta(value: float | timedelta) -> timedelta:
+    """Return an overlap, in seconds or a timedelta, as a timedelta.
+
+    Raises:
+        ConfigurationError: it is neither, or negative.
+    """
+    try:
+        overlap = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+    except (TypeError, ValueError, OverflowError):
+        overlap = timedelta(-1)
+    if overlap < timedelta(0):
+        raise ConfigurationError(f"overlap must be a timedelta or seconds, at least 0, got {shown(value)}")
+    return overlap
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,28 +101,16 @@ class Bounds:
 
     Args:
         session: sends the requests.
-        query: without an order.
-        column: wire name of the field with the time of the last change.
-        since: where to start without a bookmark, as on the wire, or None.
-        overlap: how much earlier to start; None for the default.
+        query: without an order, and with a ``modified_at_field``.
+        options: where to start without a bookmark, and how much earlier.
         store: the stored bookmark.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        query: Query,
-        *,
-        column: str,
-        since: str | None,
-        overlap: timedelta | None,
-        store: BookmarkStore,
-    ) -> None:
-        self._session = session
-        self._query = query
-        self._column = column
-        self._since = since
-        self._overlap = overlap
+    def __init__(self, session: Session, query: Query, options: ReadOptions, store: BookmarkStore) -> None:
+        self.session = session
+        self.query = query
+        self._since = options.since
+        self._overlap = options.overlap
         self._store = store
 
     async def freeze(self) -> Span:
@@ -100,7 +124,7 @@ class Bounds:
             if _is_certainly_ahead(newest.at, newest.clock):
                 stays = "the start" if dated.at is None else dated.at
                 problem = (
-                    f"row {newest.key} of {self._query.path} is dated {newest.at}, after {newest.clock}; the "
+                    f"row {newest.key} of {self.query.path} is dated {newest.at}, after {newest.clock}; the "
                     f"bookmark stays at {stays}, and later rows are read each time"
                 )
                 problems = (problem,)
@@ -127,7 +151,7 @@ class Bounds:
         if span.until is None or instant_of(last_shown_as(span.until)) >= instant_of(start):
             return msgspec.structs.replace(span, start=start)
         note = (
-            f"the newest change of {self._query.path}, {span.until}, is earlier than {start}, where the read "
+            f"the newest change of {self.query.path}, {span.until}, is earlier than {start}, where the read "
             "starts: nothing changed since, or the server was restored"
         )
         return msgspec.structs.replace(span, start=start, newest=None, notes=(note,))
@@ -140,7 +164,7 @@ class Bounds:
             is_older = instant_of(span.bookmark) < instant_of(stored.at)
         if is_older and not await self._left_condition(stored):
             note = (
-                f"the newest change of {self._query.path} is older than the bookmark {stored.at}: rows were "
+                f"the newest change of {self.query.path} is older than the bookmark {stored.at}: rows were "
                 "deleted or the server was restored, so all rows were read again"
             )
             return msgspec.structs.replace(span, notes=(note,))
@@ -153,20 +177,20 @@ class Bounds:
 
     async def _left_condition(self, stored: Bookmark) -> bool:
         """Return whether the row at the bookmark exists but no longer meets ``where``."""
-        if stored.key is None or not self._query.fields.get("where"):
+        if stored.key is None or not self.query.fields.get("where"):
             return False
         row = await self.row(stored.key)
         return row.at is not None and instant_of(row.at) >= instant_of(stored.at)
 
     async def row(self, key: Id) -> FirstRow:
         """Return the row of a key as it is now, whether or not it meets the condition."""
-        return await first_row(self._session, self.query_of_row(key), self._column)
+        return await first_row(self.session, self.query_of_row(key))
 
     def query_of_row(self, key: Id) -> Query:
         """The query of the row with a key, whether or not it meets the condition."""
-        where = {self._query.key: {"_eq": key}}
-        fields = self._query.fields | {"where": where, "orderBy": [{self._query.key: "asc"}]}
-        return msgspec.structs.replace(self._query, fields=fields)
+        where = {self.query.key: {"_eq": key}}
+        fields = self.query.fields | {"where": where, "orderBy": [{self.query.key: "asc"}]}
+        return msgspec.structs.replace(self.query, fields=fields)
 
     async def _newest(self, until: str | None = None) -> FirstRow:
         """The newest change, or the newest up to an instant.
@@ -174,26 +198,26 @@ class Bounds:
         Raises:
             PaginationError: the column does not contain timestamps.
         """
+        column = self.query.modified_at_field
         bounds = {"_is_null": False} | ({} if until is None else {"_lte": until})
-        query = self.query_of({self._column: bounds}, {self._column: "desc"})
-        newest = await first_row(self._session, query, self._column)
+        newest = await first_row(self.session, self.query_of({column: bounds}, {column: "desc"}))
         if newest.has_other_values and until is None:  # such as "infinity", which is later than all others
             with suppress(InvalidRequestError):  # of a column that is not one of timestamps
                 newest = await self._newest(until=newest.clock.latest.isoformat())
                 newest = newest._replace(is_readable=False, has_other_values=newest.at is None)
         if newest.has_other_values:
             raise PaginationError(
-                f"{self._column} of {query.path} is not an ISO 8601 date-time, so changes() cannot use it"
+                f"{column} of {self.query.path} is not an ISO 8601 date-time, so changes() cannot use it"
             )
         return newest
 
     def query_of(self, condition: dict[str, Any], *order: dict[str, str]) -> Query:
         """The query with another condition and order, then by key."""
-        own = self._query.fields.get("where")
+        own = self.query.fields.get("where")
         where = {"_and": [own, condition]} if own else condition
-        order_by = [*order, {self._query.key: "asc"}]
+        order_by = [*order, {self.query.key: "asc"}]
         return msgspec.structs.replace(
-            self._query, fields=self._query.fields | {"where": where, "orderBy": order_by}
+            self.query, fields=self.query.fields | {"where": where, "orderBy": order_by}
         )
 
 

@@ -11,8 +11,7 @@ import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.bounds import Bounds, Span, changed_within
-from aiwyn_async._changes.checks import Checks
-from aiwyn_async._changes.iteration import ChangesIteration
+from aiwyn_async._changes.checks import ChangesIteration, Checks
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._core.urls import server_name
@@ -62,39 +61,24 @@ class Changes(Read[RowT]):
 
     Args:
         session: sends the requests.
-        query: without an order; ``by_key``.
+        query: without an order; ``by_key``, and with a ``modified_at_field``.
         row_type: a Struct, ``dict`` or ``msgspec.Raw``.
         options: the checked options.
-        column: wire name of the field with the time of a row's last change.
 
     Raises:
         ConfigurationError: rows have no key, or the checkpoint belongs to another query.
     """
 
     def __init__(
-        self,
-        session: Session,
-        query: Query,
-        row_type: type[RowT],
-        options: ReadOptions | None = None,
-        *,
-        column: str,
+        self, session: Session, query: Query, row_type: type[RowT], options: ReadOptions | None = None
     ) -> None:
         super().__init__(with_attempts(session, ATTEMPTS_PER_PAGE), query, row_type, options)
         if not query.by_key:
             raise ConfigurationError(f"rows of {query.path} have no key to merge changes by; use pull()")
-        self._column = column
         options = self.options
         self._store = BookmarkStore(options.state, query.path, self._fingerprint)
-        self._bounds = Bounds(
-            self._session,
-            query,
-            column=column,
-            since=options.since,
-            overlap=options.overlap,
-            store=self._store,
-        )
-        self._checks = Checks(self._session, query, self._bounds, column)
+        self._bounds = Bounds(self._session, query, options, self._store)
+        self._checks = Checks(self._bounds)
         self._resumed: Span | None = None
         if options.resume is not None:
             self._resumed = parse_position(options.resume.position_for(query.path, self._fingerprint), Span)
@@ -270,32 +254,23 @@ class Changes(Read[RowT]):
         changes: Changes[Any] = self._with(row_type=row_type)
         return changes
 
-    def _with(self, row_type: Any = None, **changes: Any) -> Any:
-        options = msgspec.structs.replace(self.options, **changes)
-        row_type = self.row_type if row_type is None else row_type
-        return Changes(self._session, self.query, row_type, options, column=self._column)
-
     def _reading(self, span: Span) -> Pull[RowT] | Pager[RowT]:
-        options = ReadOptions(
-            page_size=self.options.page_size,
-            on_bad_row=self.on_bad_row,
-            resume=span.inner,
-            on_progress=self.options.on_progress,
-        )
+        options = msgspec.structs.replace(self.options, resume=span.inner)
         if span.start is None:
             return Pull(self._session, self.query, self.row_type, options)
+        column = self.query.modified_at_field
         if span.nulls:
-            query = self._bounds.query_of({self._column: {"_is_null": True}})
+            query = self._bounds.query_of({column: {"_is_null": True}})
         else:
-            within = changed_within(self._column, span.start, span.until)
-            query = self._bounds.query_of(within, {self._column: "asc"})
+            within = changed_within(column, span.start, span.until)
+            query = self._bounds.query_of(within, {column: "asc"})
         query = msgspec.structs.replace(query, counts_pages=not span.counts_all)
         return Pager(self._session, query, self.row_type, options)
 
     @cached_property
     def _fingerprint(self) -> str:
         query = self.query
-        identity = {"changes": query.fields, "column": self._column, "key": query.key}
+        identity = {"changes": query.fields, "column": query.modified_at_field, "key": query.key}
         # The bookmark of one server would skip rows of another.
         return fingerprint(query.path, identity | {"server": server_name(self.server)})
 

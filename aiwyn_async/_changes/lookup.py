@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.retry_after import timestamp_of
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
@@ -77,14 +77,15 @@ def key_and_timestamp(key: str, column: str) -> type[Any]:
     return msgspec.defstruct("KeyAndTimestamp", fields, gc=False)
 
 
-async def first_row(session: Session, query: Query, column: str) -> FirstRow:
-    """Request the key, and the timestamp in ``column``, of the first row of a query in its order.
+async def first_row(session: Session, query: Query) -> FirstRow:
+    """Request the key, and the time of the last change, of the first row of a query in its order.
 
     Raises:
         RequestError: a request failed after its attempts.
         PaginationError: a row does not meet a condition on ids.
     """
-    reader: PageReader[Any] = PageReader(session, query, key_and_timestamp(query.key, column), "skip")
+    row_type = key_and_timestamp(query.key, query.modified_at_field)
+    reader: PageReader[Any] = PageReader(session, query, row_type, "skip")
     page = await _page(session, reader, query, 1)
     counts_all = _counts_all(page)
     if _first_dated(page) is None:  # one empty page does not prove that there is no row
@@ -108,8 +109,7 @@ def _first_dated(page: DecodedPage[Any]) -> Any:
 
 
 async def _page(session: Session, reader: PageReader[Any], query: Query, size: int) -> DecodedPage[Any]:
-    body = encode_json(query.fields | {query.page_size_key: size})
-    request = Request(method="POST", path=query.path, body=body)
+    request = query.request({query.page_size_key: size})
     return await reader.read(await session.call(request), functools.partial(session.call, request))
 
 

@@ -144,9 +144,11 @@ class ReadReport(msgspec.Struct, kw_only=True):
 def combine_fields(reports: Sequence[ReadReport], *summed: str) -> dict[str, Any]:
     """Return fields for one report of several reads: the sums of ``SUMMED`` and of more, and what all share.
 
-    An unknown field that several reports have is named with the row of the first one.
+    A sum is None if one of its numbers is. An unknown field that several reports have is named with the row
+    of the first one.
     """
-    sums = {name: sum(getattr(each, name) for each in reports) for name in (*SUMMED, *summed)}
+    numbers = {name: [getattr(each, name) for each in reports] for name in (*SUMMED, *summed)}
+    sums = {name: None if None in each else sum(each) for name, each in numbers.items()}
     return sums | {
         "unknown_fields": dict(ChainMap(*(each.unknown_fields for each in reports))),
         "deduplicated": all(each.deduplicated for each in reports),

@@ -34,11 +34,6 @@ class Source:
         """True for keyword arguments."""
         return self._name == _KEYWORDS
 
-    @property
-    def has_secret_headers(self) -> bool:
-        """True for a profile with a header whose name suggests a credential."""
-        return not self.is_keywords and has_secret_name(self.options.get("headers"))
-
 
 def find_sources(
     profile: str | None, keywords: Mapping[str, Any], environment_options: Collection[str]
@@ -87,7 +82,7 @@ def check_destination(merged: Mapping[str, Source]) -> None:
     destination = merged["base_url"]
     for option in sorted(merged.keys() & {*SECRETS, "headers"}):
         source = merged[option]
-        if option == "headers" and not source.has_secret_headers:
+        if option == "headers" and (source.is_keywords or not has_secret_name(source.options["headers"])):
             continue
         own_url = source.options.get("base_url")
         if source is destination or _same_url(own_url, destination.options["base_url"]):

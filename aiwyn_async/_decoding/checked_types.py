@@ -52,24 +52,13 @@ class _HookedType:
     __ror__ = __or__
 
 
-class _Money(_HookedType):
-    __slots__ = ()
-    __origin__ = Decimal
+def _hooked(origin: type[Any]) -> Any:
+    return type("Hooked", (_HookedType,), {"__slots__": (), "__origin__": origin})()
 
 
-class _Timestamp(_HookedType):
-    __slots__ = ()
-    __origin__ = datetime
-
-
-class _Time(_HookedType):
-    __slots__ = ()
-    __origin__ = time
-
-
-_MONEY: Final[Any] = _Money()
-_TIME: Final[Any] = _Time()
-_TIMESTAMP: Final[Any] = _Timestamp()
+_MONEY: Final = _hooked(Decimal)
+_TIME: Final = _hooked(time)
+_TIMESTAMP: Final = _hooked(datetime)
 _INTEGER: Final[Any] = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 

@@ -14,7 +14,7 @@ from msgspec import Raw, inspect
 from msgspec.structs import FieldInfo, fields
 
 from aiwyn_async._decoding.exact import value_decoder
-from aiwyn_async._decoding.plain_types import copy_field, is_struct, plain_methods, plain_type
+from aiwyn_async._decoding.plain_types import any_within, copy_field, is_struct, plain_methods, plain_type
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
 from aiwyn_async.errors import ConfigurationError, DecodeError
 
@@ -50,7 +50,7 @@ def deferred(row_type: type[RowT]) -> type[RowT]:
 @functools.lru_cache(maxsize=256)
 def _deferred(row_type: Any) -> type[Any]:
     config = row_type.__struct_config__
-    costly = {field.name for field in fields(row_type) if _is_costly(inspect.type_info(field.type))}
+    costly = {field.name for field in fields(row_type) if _is_costly(field.type)}
     if not costly:
         return cast("type[Any]", row_type)
     subclass: Any = msgspec.defstruct(
@@ -76,14 +76,8 @@ def _deferred(row_type: Any) -> type[Any]:
     return cast("type[Any]", subclass)
 
 
-def _is_costly(kind: inspect.Type) -> bool:
-    match kind:
-        case inspect.Metadata(type=inner):
-            return _is_costly(inner)
-        case inspect.UnionType(types=members):
-            return any(map(_is_costly, members))
-        case _:
-            return isinstance(kind, _COSTLY)
+def _is_costly(kind: Any) -> bool:
+    return any_within(inspect.type_info(kind), lambda each: isinstance(each, _COSTLY))
 
 
 _COSTLY: Final = (

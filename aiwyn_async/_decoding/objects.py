@@ -39,11 +39,11 @@ def decode_object(body: bytes, kind: type[DetailT]) -> DetailT:
         return bare
     decode = row_decoder(row_type)
     body = decodable(body).lstrip(_WHITESPACE)
-    layers = split_layers(body)
-    data = layers[0].get("data")
-    is_enveloped = data is not None and layers[0].keys() <= ENVELOPE_KEYS
+    top = split_layers(body)[0]
+    if "data" in top and top.keys() <= ENVELOPE_KEYS:
+        body = bytes(top["data"])
     try:
-        row = decode(bytes(data) if is_enveloped and data is not None else body).row
+        row = decode(body).row
     except DECODING_ERRORS as error:
         reason, path = explain(error)
         location = f"$.{path}" if path and not path.startswith("[") else f"${path}"

@@ -189,14 +189,11 @@ class RowDecoder(Generic[RowT]):
         if self._is_key_only:
             return _decode_key(self._row_type, row)
         if self._amounts is not None:
-            return self._decode_dict(_decoder(self.fast), row)
+            decoded = _decoder(self.fast)(row)
+            return ExactRow(decoded, is_repaired=bool(self.repair_dicts([decoded])), unknown={})
         if is_struct(self._row_type) or self._needs_exact:
             return exact_decoder(self._row_type)(row)
         return ExactRow(_decoder(self.fast)(row), is_repaired=False, unknown={})
-
-    def _decode_dict(self, decode: Callable[[bytes], Any], row: bytes) -> ExactRow:
-        decoded = decode(row)
-        return ExactRow(decoded, is_repaired=bool(self.repair_dicts([decoded])), unknown={})
 
     def repair_dicts(self, rows: Sequence[Any]) -> int:
         """Convert amounts of dict rows in place; return the number of rows with empty text for one.

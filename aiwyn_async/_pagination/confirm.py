@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
 from typing import Final, Protocol, TypeVar
 
+from aiwyn_async._core.reports import ReadReport
 from aiwyn_async.models.base import Id
 
 MAX_REPEATS: Final = 2
@@ -37,9 +38,10 @@ async def confirm(
     evidence_of: Callable[[PageT], Evidence],
     again: Callable[[], Awaitable[PageT]],
     *,
-    rejected: list[PageT],
-) -> tuple[PageT, bool]:
-    """Return the page to use, and whether it is confirmed: by itself, or by two responses of the same keys.
+    reject: Callable[[PageT], None],
+    report: ReadReport,
+) -> PageT:
+    """Return the page to use: one that is confirmed by itself, or by two responses of the same keys.
 
     A page that is not sufficient by itself is requested again, at most twice.
 
@@ -47,7 +49,8 @@ async def confirm(
         page: the first response.
         evidence_of: rates a response.
         again: requests the same page again.
-        rejected: collects the responses that are not used.
+        reject: is called with each response that is not used.
+        report: counts the page if it is not confirmed.
     """
     best, evidence = page, evidence_of(page)
     candidates: list[PageT] = [page]
@@ -64,5 +67,8 @@ async def confirm(
         if (other_evidence > Evidence.WRONG, len(other.keys)) > (evidence > Evidence.WRONG, len(best.keys)):
             best, evidence = other, other_evidence
         is_confirmed = other_evidence == Evidence.SUFFICIENT
-    rejected += [each for each in candidates if each is not best]
-    return best, is_confirmed
+    for each in candidates:
+        if each is not best:
+            reject(each)
+    report.unstable_pages += not is_confirmed
+    return best

@@ -15,14 +15,13 @@ from aiwyn_async._pagination.strategy import (
     MAX_PAGE_SIZE,
     MAX_STALE_PAGES,
     FinalReason,
-    NoOrderValues,
-    OutOfOrder,
     PageDecision,
     PageRequest,
     PageResult,
-    RepeatedPage,
     RowCount,
+    no_order_values,
     parse_position,
+    repeated_page,
 )
 from aiwyn_async._pagination.ties import (
     MAX_KNOWN_KEYS,
@@ -32,7 +31,7 @@ from aiwyn_async._pagination.ties import (
     is_before,
     with_equal_digits,
 )
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import ConfigurationError, PaginationError
 from aiwyn_async.models.base import Id
 
 
@@ -160,7 +159,10 @@ class KeysetPagination:
     def receive(self, result: PageResult) -> PageDecision:
         requested, self._requested = self._requested, 0
         if result.is_out_of_order:
-            raise OutOfOrder
+            raise PaginationError(
+                "the server did not return rows in the requested order, which keyset pagination requires; "
+                "pass paging='page' to read by page number"
+            )
         unordered = _unordered_at_end(result)
         # A read could not continue after unordered rows, so the count of a page that ends with them is used.
         is_trusted = self._trust_first_count or self._max_page_rows > 0 or unordered > 0
@@ -187,10 +189,10 @@ class KeysetPagination:
         """
         keys = [key for key in result.keys if key is not None]
         if not set(self._passed).isdisjoint(keys):
-            raise RepeatedPage
+            raise repeated_page()
         if len(keys) < len(result.keys) or len(self._passed) + len(keys) > MAX_KNOWN_KEYS:
             if len(result.keys) <= self._unordered:
-                raise NoOrderValues
+                raise no_order_values(self.order)
             self._unordered = len(result.keys)
             return False
         self._unordered = 0
@@ -212,7 +214,7 @@ class KeysetPagination:
         self._stale_pages = 0 if result.new else self._stale_pages + 1
         is_same = self._ties is None and self.was_before_resume(result)
         if is_same or self._stale_pages >= MAX_STALE_PAGES:
-            raise RepeatedPage
+            raise repeated_page()
         before, yielded, rows = self._after, self._yielded, self._up_to_limit(result)
         if self.stop_reason is None and is_last:
             self.stop_reason = "count"
@@ -228,7 +230,7 @@ class KeysetPagination:
         """Process a page of the rows of one instant, which are read by key."""
         ties = cast("Ties", self._ties)
         if result.order_values and result.order_values[-1][-1] == ties.last_key:
-            raise RepeatedPage
+            raise repeated_page()
         keys = [row[-1] for row in self._up_to_limit(result)]
         self._ties = msgspec.structs.replace(ties, last_key=keys[-1]) if keys else ties
         if self.stop_reason is None and (not keys or is_last):

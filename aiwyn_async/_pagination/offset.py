@@ -19,8 +19,8 @@ from aiwyn_async._pagination.strategy import (
     PageRequest,
     PageResult,
     PageStyle,
-    RepeatedPage,
     parse_position,
+    repeated_page,
 )
 from aiwyn_async._pagination.ties import Order
 from aiwyn_async.models.base import Id
@@ -207,7 +207,7 @@ class OffsetPagination:
         A page of the requested size does not show it: the server may ignore `page` and count only the page.
 
         Raises:
-            RepeatedPage: it returns the same rows again and again, which are not all.
+            PaginationLoopError: it returns the same rows again and again, which are not all.
         """
         is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
         self._equal_pages = self._equal_pages + 1 if is_equal else 0
@@ -217,7 +217,7 @@ class OffsetPagination:
         if is_equal and (is_first or not result.new) and is_all:
             return True
         if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
-            raise RepeatedPage
+            raise repeated_page()
         return False
 
     def _accept(self, request: PageRequest, result: PageResult, skip_rows: int = 0) -> PageDecision:

@@ -5,62 +5,74 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from aiwyn_async._core.check_values import check_value
 from aiwyn_async._html import rows_html
 from aiwyn_async._http.messages import Response, encode_json
-from aiwyn_async.errors import Attempt, CheckpointError
+from aiwyn_async.errors import Attempt, CheckpointError, ConfigurationError
 
 RowT = TypeVar("RowT")
 
 VERSION: Final = 1
 Position = dict[str, Any]
 
+# Numbers of a condition, and amounts among the order values, stay exact.
+decode_exactly: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """JSON with a check value."""
+
+    version: int = VERSION
+    _error: ClassVar[type[ConfigurationError]] = ConfigurationError
+    _fix: ClassVar[str] = ""
+
+    def to_json(self) -> str:
+        """Return one line of JSON.
+
+        Its check value detects damage and edits, which could skip rows; it is not a protection against an
+        attacker.
+        """
+        content = decode_exactly(encode_json(self))
+        return encode_json(content | {"check": check_value(content)}).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Decode the JSON that ``to_json()`` returned.
+
+        Raises:
+            ConfigurationError: the text is not valid, was changed, or is of another version; for a checkpoint
+                a ``CheckpointError``.
+        """
+        name = cls.__name__.lower()
+        try:
+            content: Any = decode_exactly(text)
+            check, version = content.pop("check", None), content["version"]
+            if version == VERSION and check == check_value(content):
+                return msgspec.convert(content, cls)
+        # Those of msgspec are ValueErrors.
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
+            raise cls._error(f"not a valid {name}") from None
+        if version != VERSION:
+            raise cls._error(f"{name} version {version!r} is not supported, only {VERSION}; {cls._fix}")
+        raise cls._error(f"the {name} is damaged; {cls._fix}")
+
+
+class Checkpoint(Stored, frozen=True, kw_only=True):
     """Where a read resumes: small JSON, bound to one endpoint and query, valid in every process.
 
     It contains no credentials, and of the data only a few keys and the order values of one row.
     """
 
-    version: int = VERSION
     endpoint: str
     query: str
     """A hash of the endpoint and the query; another query rejects the checkpoint."""
     position: Position
-
-    def to_json(self) -> str:
-        """Return the checkpoint as one line of JSON.
-
-        Its check value detects damage and edits, which could skip rows; it is not a protection against an
-        attacker.
-        """
-        return encode_json(self._stored()).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Checkpoint:
-        """Decode the checkpoint that ``to_json()`` returned.
-
-        Raises:
-            CheckpointError: the text is not a valid checkpoint, was changed, or is of another version.
-        """
-        try:
-            version = _version_decoder.decode(text).version
-            stored = _decoder.decode(text) if version == VERSION else None
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, ArithmeticError, TypeError):
-            raise CheckpointError("not a valid checkpoint") from None
-        if stored is None:
-            raise CheckpointError(
-                f"checkpoint version {version} is not supported, only {VERSION}; "
-                "start a new read without resume"
-            )
-        checkpoint = cls(endpoint=stored.endpoint, query=stored.query, position=stored.position)
-        if stored.check != checkpoint._stored().check:
-            raise damaged_checkpoint()
-        return checkpoint
+    _error = CheckpointError
+    _fix = "start a new read without resume"
 
     def position_for(self, endpoint: str, query: str) -> Position:
         """Return the position if the checkpoint belongs to this query.
@@ -75,35 +87,10 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
             )
         return self.position
 
-    def _stored(self) -> _Stored:
-        content = self.version, self.endpoint, self.query, self.position
-        try:
-            return _Stored(*content, check_value(content))
-        except (TypeError, ValueError, RecursionError):  # not what a read creates
-            raise damaged_checkpoint() from None
-
-
-class _Stored(msgspec.Struct):
-    version: int
-    endpoint: str
-    query: str
-    position: Position
-    check: str
-    """A hash of the other fields; a checkpoint with a changed field is rejected."""
-
-
-class _Versioned(msgspec.Struct):
-    version: int
-
 
 def damaged_checkpoint() -> CheckpointError:
     """Return the error for a checkpoint that was changed or whose position is not valid."""
     return CheckpointError("the checkpoint is damaged; start a new read without resume")
-
-
-_version_decoder: Final = msgspec.json.Decoder(_Versioned)
-# Amounts among the order values stay exact.
-_decoder: Final = msgspec.json.Decoder(_Stored, float_hook=Decimal)
 
 
 def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:

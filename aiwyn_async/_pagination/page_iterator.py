@@ -8,18 +8,19 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.reports import ListReport
-from aiwyn_async._decoding.pages import BadRow, DecodedRows, OnBadRow
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._decoding.pages import BadRow, DecodedRows
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.confirm import Evidence, confirm
 from aiwyn_async._pagination.in_blocks import PageInBlocks
-from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta
+from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, Position
 from aiwyn_async._pagination.page_processor import Candidate, PageProcessor
 from aiwyn_async._pagination.prefetch import AdaptiveDepth, Prefetcher, Timer
-from aiwyn_async._pagination.query import Query, ResumeState
+from aiwyn_async._pagination.query import Query
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pagination.strategy import PageDecision, PageRequest, Pagination
+from aiwyn_async._pagination.strategy import PageDecision, PageRequest
 from aiwyn_async.errors import AiwynError, IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
@@ -34,13 +35,10 @@ class PageIterator(Generic[RowT]):
     Args:
         session: sends the requests.
         query: the query of the read.
-        pagination: decides which page to request.
         row_type: type of the rows.
-        limit: rows to yield, or None.
-        on_bad_row: what to do with a row that does not decode.
-        resumed: the read starts from a checkpoint.
+        options: the page size, the limit and what to do with a row that does not decode.
+        position: where a read that resumes starts, or None.
         yielded_keys: keys whose rows are not yielded again; those of yielded rows are added.
-        resume_state: what the report needs of the reads before.
         depth: pages in flight at first.
         timer: measures waits and work.
     """
@@ -49,19 +47,16 @@ class PageIterator(Generic[RowT]):
         self,
         session: Session,
         query: Query,
-        pagination: Pagination,
         row_type: type[RowT],
+        options: ReadOptions,
         *,
-        limit: int | None,
-        on_bad_row: OnBadRow,
-        resumed: bool,
+        position: Position | None = None,
         yielded_keys: KeySet | None = None,
-        resume_state: ResumeState | None = None,
         depth: int = INITIAL_DEPTH,
         timer: Timer = time,
     ) -> None:
         self._query = query
-        self._pagination = pagination
+        self._pagination = query.pagination(options.page_size, options.limit, position)
         self._timer = timer
         self._started = timer.perf_counter()
         # A bound method would be a cycle: the keys of a read would stay until a garbage collection.
@@ -69,16 +64,17 @@ class PageIterator(Generic[RowT]):
         self._prefetcher: Prefetcher[PageRequest, Response] = Prefetcher(
             self._fetch, depth, session.limiter.slots
         )
-        self._reader = PageReader(session, query, row_type, on_bad_row)
+        self._reader = PageReader(session, query, row_type, options.on_bad_row)
         self._processor = PageProcessor(
             query,
-            pagination,
+            self._pagination,
             self._reader,
-            limit=limit,
-            resumed=resumed,
+            limit=options.limit,
+            position=position,
             yielded_keys=yielded_keys,
-            resume_state=ResumeState() if resume_state is None else resume_state,
         )
+        self.keys: KeySet = self._processor.keys
+        """The keys of all rows received."""
         self._started_page: tuple[PageRequest, PageInBlocks[RowT]] | None = None
         self._may_stream = True
         self._is_unreadable = False
@@ -99,11 +95,6 @@ class PageIterator(Generic[RowT]):
         """True if all pages were returned and nothing is in flight, so that the end waits for nothing."""
         is_read = self._pagination.stop_reason is not None and self._started_page is None
         return is_read and not len(self._prefetcher)
-
-    @property
-    def keys(self) -> KeySet:
-        """The keys of all rows received."""
-        return self._processor.keys
 
     @property
     def sum_of_rows(self) -> int:
@@ -241,12 +232,7 @@ class PageIterator(Generic[RowT]):
         async def again() -> Candidate[RowT]:
             return await self._read(request, await self._repeat(request))
 
-        rejected: list[Candidate[RowT]] = []
-        best, is_confirmed = await confirm(first, processor.evidence, again, rejected=rejected)
-        self.report.unstable_pages += not is_confirmed
-        for other in rejected:
-            processor.reject(other)
-        return best
+        return await confirm(first, processor.evidence, again, reject=processor.reject, report=self.report)
 
     async def _apply(self, candidate: Candidate[RowT], new: Sequence[int]) -> Sequence[int]:
         """Process the response to use; return the indices of the rows to yield."""
@@ -315,8 +301,7 @@ class PageIterator(Generic[RowT]):
 
 
 async def _fetch(session: Session, query: Query, request: PageRequest) -> Response:
-    body = encode_json(query.fields | request.fields)
-    return await session.call(Request(method="POST", path=query.path, body=body))
+    return await session.call(query.request(request.fields))
 
 
 def _max_depth(session: Session, report: ListReport) -> int:

@@ -17,14 +17,12 @@ from aiwyn_async._pagination.query import RESUME_STATE, Query, ResumeState
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.strategy import (
-    NoOrderValues,
-    OutOfOrder,
     PageDecision,
     PageResult,
     Pagination,
-    RepeatedPage,
+    no_order_values,
 )
-from aiwyn_async.errors import PaginationError, PaginationLoopError
+from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
@@ -54,10 +52,10 @@ class PageProcessor(Generic[RowT]):
         reader: PageReader[RowT],
         *,
         limit: int | None,
-        resumed: bool,
+        position: Position | None,
         yielded_keys: KeySet | None,
-        resume_state: ResumeState,
     ) -> None:
+        resume_state = ResumeState.from_position(position)
         self._query = query
         self._pagination = pagination
         self._reader = reader
@@ -80,7 +78,7 @@ class PageProcessor(Generic[RowT]):
         self.report = ListReport(
             rows_received=rows,
             rows_yielded=rows,
-            resumed=resumed,
+            resumed=position is not None,
             keyset_only=len(self._order) == 1,
             unknown_fields=reader.unknown_fields,
             total_count=resume_state.total_count_at_start,  # until a page has a count
@@ -175,22 +173,14 @@ class PageProcessor(Generic[RowT]):
 
     def _decide(self, result: PageResult) -> PageDecision:
         self._checkpoint = None
-        path = self._query.path
         try:
             return self._pagination.receive(result)
-        except RepeatedPage:
-            raise PaginationLoopError(
-                f"{path}: the server keeps returning the same rows; it may ignore the `page` parameter",
-                report=self.report,
-            ) from None
-        except NoOrderValues:
-            raise self._no_order_values() from None
-        except OutOfOrder:
-            raise PaginationError(
-                f"{path}: the server did not return rows in the requested order, which keyset pagination "
-                "requires; pass paging='page' to read by page number",
-                report=self.report,
-            ) from None
+        except PaginationError as error:
+            raise self._named(error) from None
+
+    def _named(self, error: PaginationError) -> PaginationError:
+        error.args = (f"{self._query.path}: {error.args[0]}",)
+        return error
 
     def _cut_at_limit(self, rows: Sequence[int]) -> Sequence[int]:
         surplus = 0 if self._limit is None else self.report.rows_yielded - self._limit
@@ -224,16 +214,8 @@ class PageProcessor(Generic[RowT]):
             return (), ()
         ordered, unordered = self._reader.order_values(page, self._order)
         if unordered and self._reader.on_bad_row == "raise":
-            raise self._no_order_values()
+            raise self._named(no_order_values(self._order))
         return ordered, unordered
-
-    def _no_order_values(self) -> PaginationError:
-        names = ", ".join(".".join(path) for path, _ in self._order)
-        return PaginationError(
-            f"{self._query.path}: some rows lack the order_by columns ({names}), which keyset pagination "
-            "requires; order by columns that all rows have, or pass paging='page'",
-            report=self.report,
-        )
 
     def count_response(self, response: Response) -> None:
         self.report.requests += len(response.attempts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from itertools import chain
 from typing import Any, Final, Never, TypeVar, overload
 
@@ -16,9 +16,8 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import LastChunk
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
-from aiwyn_async._pagination.query import Query, ResumeState
+from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions, ReportedRead
-from aiwyn_async._pagination.strategy import Pagination
 from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")
@@ -47,17 +46,16 @@ class Pager(ReportedRead[RowT, ListReport]):
         self._position: Position | None = None
         if self.options.resume is not None:
             self._position = self.options.resume.position_for(query.path, query.fingerprint())
-            self._pagination(self.options.limit)  # raises before anything is sent if the position is damaged
+            # Raises before anything is sent if the position is damaged.
+            query.pagination(self.options.page_size, self.options.limit, self._position)
 
     def __await__(self) -> Generator[Any, None, Page[RowT]]:
         """Return the first page."""
         return self._first_page().__await__()
 
     async def _chunks(self) -> AsyncGenerator[Iterable[RowT], None]:
-        with self._session.observe_read(self.query.path) as observation:
-            pages = self._start()
-            observation.report = pages.report
-            try:
+        with self._use() as pages:
+            async with aclosing(pages):
                 while (rows := await pages.next_rows()) is not None:
                     is_last = pages.is_drained
                     chunk = LastChunk(rows) if is_last else chain.from_iterable(pages.buffered_blocks(rows))
@@ -66,17 +64,10 @@ class Pager(ReportedRead[RowT, ListReport]):
                     del chunk
                     self._advance(pages, pages.checkpoint())
                 self._finish(pages)
-            except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
-                raise
-            finally:
-                await pages.aclose()
 
     async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        with self._session.observe_read(self.query.path) as observation:
-            pages = self._start()
-            observation.report = pages.report
-            try:
+        with self._use() as pages:
+            async with aclosing(pages):
                 while (page := await pages.next_page()) is not None:
                     pages.prefetch()
                     after = page.checkpoint
@@ -84,15 +75,10 @@ class Pager(ReportedRead[RowT, ListReport]):
                     self._advance(pages, after)
                     del page
                 self._finish(pages)
-            except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
-                raise
-            finally:
-                await pages.aclose()
 
     async def first(self) -> RowT | None:
         """Return the first row, or None if there is none; requests one row."""
-        yielded = 0 if self._position is None else self._pagination(None).position()["yielded"]
+        yielded = 0 if self._position is None else self._position.get("yielded", 0)
         rows = await self._with(limit=yielded + 1).collect()
         return rows[0] if rows else None
 
@@ -139,32 +125,30 @@ class Pager(ReportedRead[RowT, ListReport]):
         return pager
 
     async def _first_page(self) -> Page[RowT]:
+        with self._use() as pages:
+            async with aclosing(pages):
+                page = await pages.next_page()
+                if page is None:
+                    page = pages.empty_page()
+        self._advance(pages, page.checkpoint)
+        return page
+
+    @contextmanager
+    def _use(self) -> Generator[PageIterator[RowT]]:
+        """Observe one use, and show an error that ends it."""
         with self._session.observe_read(self.query.path) as observation:
             pages = self._start()
             observation.report = pages.report
             try:
-                page = await pages.next_page()
-                if page is None:
-                    page = pages.empty_page()
+                yield pages
             except (RequestError, PaginationError) as error:
-                self._fail(pages, error)
+                if self._report is pages.report:
+                    self._end_with(error)
+                self._advance(pages, error.checkpoint)
                 raise
-            finally:
-                await pages.aclose()
-        self._advance(pages, page.checkpoint)
-        return page
 
     def _start(self) -> PageIterator[RowT]:
-        pages = PageIterator(
-            self._session,
-            self.query,
-            self._pagination(self.options.limit),
-            self.page_type,
-            limit=self.options.limit,
-            on_bad_row=self.on_bad_row,
-            resumed=self.is_resumed,
-            resume_state=ResumeState.from_position(self._position),
-        )
+        pages = PageIterator(self._session, self.query, self.page_type, self.options, position=self._position)
         self._report, self._bad_rows, self._checkpoint = pages.report, pages.bad_rows, pages.checkpoint()
         self._end_with(None)
         return pages
@@ -173,15 +157,7 @@ class Pager(ReportedRead[RowT, ListReport]):
         self._advance(pages, pages.checkpoint())
         pages.end(strict=self.strict)
 
-    def _fail(self, pages: PageIterator[RowT], error: RequestError | PaginationError) -> None:
-        if self._report is pages.report:
-            self._end_with(error)
-        self._advance(pages, error.checkpoint)
-
     def _advance(self, pages: PageIterator[RowT], checkpoint: Checkpoint | None) -> None:
         """Show where an iteration is, if it is the latest."""
         if self._report is pages.report:
             self._checkpoint = checkpoint
-
-    def _pagination(self, limit: int | None) -> Pagination:
-        return self.query.pagination(self.options.page_size, limit, self._position)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, Protocol, TypeVar
@@ -160,7 +159,7 @@ class AdaptiveDepth(Generic[RequestT, ResponseT]):
         self,
         prefetcher: Prefetcher[RequestT, ResponseT],
         max_depth: Callable[[], int],
-        timer: Timer = time,
+        timer: Timer,
     ) -> None:
         self._prefetcher = prefetcher
         self._max_depth = max_depth

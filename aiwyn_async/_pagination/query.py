@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._http.messages import Request, encode_json
 from aiwyn_async._pagination.keyset import KeysetPagination
 from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page import Position, fingerprint
@@ -62,6 +63,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         page_size_key: the body's key for the page size.
         model: the row type of the resource, whose amounts a dict row holds exactly, or None.
         instants: columns that hold instants, of which a server may show fewer digits than it compares.
+        modified_at_field: wire name of the field with the time of a row's last change; empty without one.
         key_range: the keys of a partition, to which each request is limited; None for a whole read.
         plan: the id of the plan of the partition; empty for a whole read.
         counts_pages: the server may count only the rows of a page.
@@ -77,9 +79,14 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     page_size_key: str = "pageSize"
     model: Any = None
     instants: frozenset[tuple[str, ...]] = frozenset()
+    modified_at_field: str = ""
     key_range: KeyRange | None = None
     plan: str = ""
     counts_pages: bool = False
+
+    def request(self, fields: Mapping[str, Any]) -> Request:
+        """Return a request of the query with more fields of its body."""
+        return Request(method="POST", path=self.path, body=encode_json({**self.fields, **fields}))
 
     def where(self, after: Id | None = None, until: Id | None = None) -> Any:
         """Return the condition for the rows with keys above ``after`` up to ``until``, or None.
@@ -113,9 +120,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             identity |= {"key_range": self.key_range, "plan": self.plan, "server": self.server}
         return fingerprint(self.path, identity)
 
-    def pagination(
-        self, page_size: int, limit: int | None, resume: Position | None, *, trust_first_count: bool = True
-    ) -> Pagination:
+    def pagination(self, page_size: int, limit: int | None, resume: Position | None) -> Pagination:
         """Return a new pagination of this query.
 
         Raises:
@@ -124,7 +129,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         if resume is not None:
             ResumeState.from_position(resume)
             resume = {name: value for name, value in resume.items() if name != RESUME_STATE}
-        trust_first_count = trust_first_count and not self.counts_pages
         if not self.by_key:
             return OffsetPagination(
                 page_size,
@@ -132,7 +136,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
                 page_style=self.page_style,
                 page_size_key=self.page_size_key,
                 resume=resume,
-                trust_first_count=trust_first_count,
+                trust_first_count=not self.counts_pages,
                 has_keys=bool(self.key),
             )
         order = self.order()
@@ -144,7 +148,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
             limit=limit,
             page_size_key=self.page_size_key,
             resume=resume,
-            trust_first_count=trust_first_count,
+            trust_first_count=not self.counts_pages,
         )
 
     def _keyset_fields(

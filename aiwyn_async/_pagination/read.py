@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 import msgspec
 
-from aiwyn_async._core.callbacks import check_callback, check_state
-from aiwyn_async._core.checks import check_flag, check_positive, shown
+from aiwyn_async._core.checks import check_callback, check_flag, check_positive, check_state, shown
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow

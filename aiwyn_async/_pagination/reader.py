@@ -87,20 +87,18 @@ class PageReader(Generic[RowT]):
             DecodeError: it is not JSON of the expected shape, or a row is bad and ``on_bad_row`` is "raise".
             ApiError: it contains an error.
         """
+        rows: DecodedRows[RowT] | None = None
+        violations: list[tuple[str, bool]] = []
         try:
             rows, violations = self._rows_and_violations(response)
         except DecodeError as error:
             if not error.malformed:
-                raise
-            # A response that was truncated in transit decodes the second time.
+                raise  # else it may have been truncated in transit
+        if rows is None or rows.is_malformed or violations:
+            if rows is not None and rows.unknown:  # noted once for all responses
+                self._note_unknown(rows, self._keys_of(rows, response))
             response = await repeated(response, again())
             rows, violations = self._rows_and_violations(response)
-        else:
-            if rows.is_malformed or violations:
-                if rows.unknown:  # noted once for all responses
-                    self._note_unknown(rows, self._keys_of(rows, response))
-                response = await repeated(response, again())
-                rows, violations = self._rows_and_violations(response)
         for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none
                 raise PaginationError(

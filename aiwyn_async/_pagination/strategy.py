@@ -15,6 +15,7 @@ from aiwyn_async._core.reports import StopReason
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
 from aiwyn_async._pagination.ties import Order
+from aiwyn_async.errors import PaginationError, PaginationLoopError
 from aiwyn_async.models.base import Id
 
 PositionT = TypeVar("PositionT", bound=msgspec.Struct)
@@ -94,16 +95,18 @@ class PageDecision(msgspec.Struct, frozen=True):
     after_gap: bool = False
 
 
-class RepeatedPage(Exception):  # noqa: N818 (becomes PaginationLoopError, which has the checkpoint)
-    """The server returned the same page again."""
+def repeated_page() -> PaginationLoopError:
+    """Return the error of a server that returns the same page again."""
+    return PaginationLoopError("the server keeps returning the same rows; it may ignore the `page` parameter")
 
 
-class NoOrderValues(Exception):  # noqa: N818 (becomes PaginationError, which has the checkpoint)
-    """Rows that a read cannot continue after fill a page."""
-
-
-class OutOfOrder(Exception):  # noqa: N818 (becomes PaginationError, which has the checkpoint)
-    """The server ignores the requested order or the key filter."""
+def no_order_values(order: Order) -> PaginationError:
+    """Return the error of rows that a read cannot continue after."""
+    names = ", ".join(".".join(path) for path, _ in order)
+    return PaginationError(
+        f"some rows lack the order_by columns ({names}), which keyset pagination requires; order by columns "
+        "that all rows have, or pass paging='page'"
+    )
 
 
 class Pagination(Protocol):
@@ -154,9 +157,9 @@ class Pagination(Protocol):
         """Process the normalized response to the oldest request in flight.
 
         Raises:
-            RepeatedPage: the server returns the same rows again and again.
-            OutOfOrder: the rows are not in the requested order.
-            NoOrderValues: no row of the page has order values, and others may follow.
+            PaginationLoopError: the server returns the same rows again and again.
+            PaginationError: the rows are not in the requested order, or none has order values and others may
+                follow.
         """
         ...
 

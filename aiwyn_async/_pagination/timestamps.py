@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+DAY_LENGTH: Final = len("2024-01-15")
 DIGITS: Final = 6
 """Of a second's fraction, in Postgres and in Python."""
 
@@ -84,14 +85,19 @@ def first_shown_as(text: str) -> str:
         >>> first_shown_as("2024-01-15T10:30:00Z")
         '2024-01-15T10:29:59Z'
     """
-    instant = datetime.fromisoformat(text)
-    try:
-        instant -= shown_unit(text)
-    except OverflowError:
+    first = subtract(text, shown_unit(text))
+    return first[:DAY_LENGTH] if len(text) == DAY_LENGTH else first
+
+
+def subtract(text: str, by: timedelta) -> str:
+    """Move a timestamp back, not before year 1. Its zone is preserved."""
+    if not by:
         return text
-    if len(text) == len("2024-01-15"):
-        return instant.date().isoformat()
-    moved = instant.isoformat()
+    timestamp = datetime.fromisoformat(text)
+    try:
+        moved = (timestamp - by).isoformat()
+    except OverflowError:
+        moved = datetime.min.replace(tzinfo=timestamp.tzinfo).isoformat()
     return f"{moved.removesuffix('+00:00')}Z" if text[-1] in "Zz" else moved
 
 

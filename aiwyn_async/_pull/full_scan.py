@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from aiwyn_async._core.pull_report import PullReport
-from aiwyn_async._decoding.pages import BadRow, OnBadRow
-from aiwyn_async._http.messages import Request, encode_json
+from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
@@ -15,8 +16,8 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts, without_retries
-from aiwyn_async._pull.yielded_keys import ScanKeys
 from aiwyn_async.errors import RequestError
+from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
 
@@ -25,6 +26,34 @@ MAX_SCANS_WITHOUT_KEY: Final = 2
 """Rows without a key are yielded by the first scan; the second one can only confirm them."""
 RESTART: Final[Position] = {"method": "full_scan"}
 """A pull by full scans resumes at its start: a checkpoint cannot hold the keys of all yielded rows."""
+
+
+class ScanKeys(KeySet):
+    """The keys yielded by full scans. Only the first scan yields rows without a key.
+
+    Attributes:
+        rows_without_key: rows without a key in the current scan.
+    """
+
+    def __init__(self, known: KeySet) -> None:
+        super().__init__()
+        self._known = known
+        self._scans = 0
+        self.rows_without_key = 0
+
+    def start_scan(self) -> None:
+        self._scans += 1
+        self.rows_without_key = 0
+
+    def add_new(self, keys: Sequence[Id | None]) -> list[int] | None:
+        """Add keys and return the indices of the rows to yield, or None for all."""
+        new = self._known.add_new(keys)
+        if None not in keys:
+            return new
+        self.rows_without_key += sum(key is None for key in keys)
+        if self._scans == 1:
+            return new
+        return [index for index in (range(len(keys)) if new is None else new) if keys[index] is not None]
 
 
 class FullScan(Generic[RowT]):
@@ -50,8 +79,7 @@ class FullScan(Generic[RowT]):
         self._session = with_attempts(session, ATTEMPTS_PER_PAGE)
         self._query = query
         self._row_type = row_type
-        self._page_size = options.page_size
-        self._on_bad_row: OnBadRow = options.on_bad_row
+        self._options = options
         self._yielded = ScanKeys(yielded_keys)
         self._bind = bind
         self._has_keys = bool(query.key)
@@ -101,17 +129,10 @@ class FullScan(Generic[RowT]):
 
     def _start_scan(self) -> PageIterator[RowT]:
         self._yielded.start_scan()
-        return PageIterator(
-            self._session,
-            self._query,
-            # One scan requests the page behind a whole list: two scans agree on the first page of any list.
-            self._query.pagination(self._page_size, None, None, trust_first_count=self.report.scans == 0),
-            self._row_type,
-            limit=None,
-            on_bad_row=self._on_bad_row,
-            resumed=False,
-            yielded_keys=self._yielded if self._has_keys else None,
-        )
+        # One scan requests the page behind a whole list: two scans agree on the first page of any list.
+        query = msgspec.structs.replace(self._query, counts_pages=self.report.scans > 0)
+        yielded = self._yielded if self._has_keys else None
+        return PageIterator(self._session, query, self._row_type, self._options, yielded_keys=yielded)
 
     async def _finish_scan(self, scan: PageIterator[RowT]) -> None:
         """Compare a scan with the previous one."""
@@ -164,19 +185,18 @@ class FullScan(Generic[RowT]):
         report.requests += scan.failed_attempts
         report.retries += max(0, scan.failed_attempts - 1)
         may_restart = self._has_keys or report.scans > 0 or not self._number
-        may_shrink = may_be_page_size(error) and self._page_size > 1
+        may_shrink = may_be_page_size(error) and report.min_page_size > 1
         if not may_restart or not may_shrink or not await self._single_row_works():
             raise error
-        self._page_size //= 2
-        report.min_page_size = self._page_size
+        report.min_page_size //= 2
+        self._options = msgspec.structs.replace(self._options, page_size=report.min_page_size)
 
     async def _single_row_works(self) -> bool:
         """Return whether the page fails and not the server."""
-        body = self._query.fields | {self._query.page_size_key: 1, "page": 0}
         # If nothing was received, one attempt: the page itself had all of them.
         session = self._session if self.report.pages else without_retries(self._session)
         try:
-            await session.call(Request(method="POST", path=self._query.path, body=encode_json(body)))
+            await session.call(self._query.request({self._query.page_size_key: 1, "page": 0}))
         except RequestError:
             return False
         return True

@@ -1,4 +1,4 @@
-"""Checks of keys and arithmetic of key ranges. Pure."""
+"""Checks of keys, arithmetic of key ranges, and what earlier pages show. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from operator import le, lt
 from typing import Any, TypeGuard
 
 from aiwyn_async._core.pull_report import KeyRange
+from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.models.base import Id
 
 
@@ -65,3 +66,96 @@ def merge_adjacent(ranges: Iterable[KeyRange]) -> list[KeyRange]:
         else:
             merged.append(each)
     return merged
+
+
+class PageHistory:
+    """What earlier pages show about later ones, and about rows not received."""
+
+    def __init__(self) -> None:
+        self._max_rows = 0
+        """The length of the longest page: the server may clamp the page size."""
+        self._max_count = 0
+        """The highest count that exceeded its page, so that it was not the count of the page alone."""
+        self._received: list[tuple[int, int]] = []
+        """The lowest and the highest key of each page."""
+        self.rejected: set[int] = set()
+        """Integer keys of discarded responses."""
+
+    def record_length(self, rows: int) -> None:
+        self._max_rows = max(self._max_rows, rows)
+
+    def record_keys(self, lowest: int, highest: int) -> None:
+        """Record the bounds of the keys that a page added to its range."""
+        self._received.append((lowest, highest))
+
+    def reject(self, keys: Iterable[Id | None]) -> None:
+        """Record a discarded response: another response has to contain its rows."""
+        self.rejected.update(key for key in keys if isinstance(key, int))
+
+    def is_short(self, rows: int) -> bool:
+        """Return whether a page may have fewer rows than the server usually returns."""
+        return rows != self._max_rows
+
+    def is_all(self, rows: int, count: int | None) -> bool:
+        """Return whether a page has all rows that its count announces.
+
+        A server that clamps pages may clamp the count too, so only a count lower than one that exceeded its
+        page is reliable, and not of a page that may be full.
+        """
+        if count is not None and count > rows:
+            self._max_count = max(self._max_count, count)
+        return count == rows < self._max_count and rows != self._max_rows
+
+    def find_suspect_ranges(self, start: Sequence[KeyRange], left: Sequence[KeyRange]) -> list[KeyRange]:
+        """Return ranges without received rows, of which a discarded response had rows.
+
+        ``start`` are the ranges that the pull started with, ``left`` those that are known to be unread.
+        """
+        suspects: list[KeyRange] = []
+        for key in sorted(self.rejected):
+            origin = next((each for each in start if contains(each, key)), None)
+            is_received = any(low <= key <= high for low, high in self._received)
+            is_left = any(contains(each, key) for each in [*left, *suspects])
+            if origin is None or is_received or is_left:
+                continue
+            lower = [high for _, high in self._received if lower_bound(origin) < high < key]
+            upper = [low - 1 for low, _ in self._received if key < low <= upper_bound(origin)]
+            suspects.append(KeyRange(max(lower, default=origin.after), min(upper, default=origin.until)))
+        return suspects
+
+
+class RangeKeys:
+    """The keys yielded by a pull by key ranges.
+
+    Attributes:
+        known: the keys to compare with; None as soon as the key order guarantees that keys are new.
+    """
+
+    def __init__(self) -> None:
+        self.known: KeySet | None = KeySet()
+        self._text_keys = KeySet()
+
+    def trust_order(self) -> None:
+        """Stop comparing integer keys: the server applies the key filter."""
+        if self.known is not None:
+            self._text_keys, self.known = self.known, None
+
+    def has_all(self, keys: Sequence[Id | None]) -> bool:
+        """Return whether all keys of a page are known to be yielded."""
+        return self.known is not None and self.known.has_all(keys)
+
+    def select_new(self, keys: Sequence[Id | None]) -> Sequence[int]:
+        """Add keys and return the indices of the new ones.
+
+        Raises:
+            KeyFilterIgnored: none is new.
+        """
+        new: Sequence[int] | None = None
+        if self.known is not None:
+            new = self.known.add_new(keys)
+        elif keys and isinstance(keys[-1], str):
+            # The order of text keys depends on a collation, so it cannot show repeated rows.
+            new = self._text_keys.add_new(keys)
+        if keys and new == []:
+            raise KeyFilterIgnored("the server returned the same rows twice")
+        return range(len(keys)) if new is None else new

@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from aiwyn_async import models
-from aiwyn_async._core.check_values import check_value
 from aiwyn_async._core.pull_report import KeyRange, PullReport
+from aiwyn_async._core.reports import EarlierProblems, combine_fields
 from aiwyn_async._core.urls import is_plain_setting
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import encode_json
+from aiwyn_async._pagination.page import Stored, decode_exactly
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions, type_name
 from aiwyn_async._pagination.strategy import PageStyle
-from aiwyn_async._pull.combined_report import combine_parts
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id, Model
 
-VERSION: Final = 1
 PLAN_OPTIONS: Final = ("page_size", "strict", "on_bad_row")
+_FIX: Final = "make another plan with plan()"
 PARTITION_OPTIONS: Final = ("ranges", "ordered", "resume", "on_progress")
 
-# Numbers of a condition stay exact.
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
 
-
-class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """JSON with a check value."""
-
-    version: int = VERSION
-
-    def to_json(self) -> str:
-        """Return one line of JSON.
-
-        Its check value detects damage and edits; it is not a protection against an attacker.
-        """
-        content = _decoder.decode(encode_json(self))
-        return encode_json(content | {"check": check_value(content)}).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Decode the JSON that ``to_json()`` returned.
-
-        Raises:
-            ConfigurationError: the text is not valid, was changed, or is of another version.
-        """
-        name = cls.__name__.lower()
-        try:
-            content: Any = _decoder.decode(text)
-            check, version = content.pop("check"), content["version"]
-            if version == VERSION and check == check_value(content):
-                return msgspec.convert(content, cls)
-        # Those of msgspec are ValueErrors.
-        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
-            raise ConfigurationError(f"not a valid {name}") from None
-        if version != VERSION:
-            raise ConfigurationError(f"{name} version {version!r} is not supported, only {VERSION}")
-        raise ConfigurationError(f"the {name} is damaged; make another plan with plan()")
-
-
-class Partition(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Partition(Stored, frozen=True, kw_only=True):
     """One range of keys of a plan, for ``AiwynClient.read()``. Valid in every process; has no credentials.
 
     Attributes:
@@ -99,9 +61,10 @@ class Partition(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
     count_path: tuple[str, ...] | None
     plan: str
     fingerprint: str
+    _fix = _FIX
 
 
-class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Plan(Stored, frozen=True, kw_only=True):
     """The partitions of a pull: together they have every key once, also keys inserted later.
 
     Attributes:
@@ -116,6 +79,7 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
     partitions: tuple[Partition, ...]
     total_count: int | None = None
     fallback_reason: str | None = None
+    _fix = _FIX
 
     def __post_init__(self) -> None:
         # Without this, a plan made of some partitions would be complete without the rows of the others.
@@ -149,7 +113,7 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
         parsed = {number: to_report(number, report) for number, report in reports.items()}
         self._check_origin(parsed)
         present = [parsed[each.number] for each in self.partitions if each.number in parsed]
-        combined = combine_parts(present, self.total_count) if present else None
+        combined = _combine(present, self.total_count) if present else None
         problems = self._problems(parsed)
         if problems or combined is None:
             text = f"{self.partitions[0].endpoint} was not read completely: {'; '.join(problems)}"
@@ -179,6 +143,32 @@ class Plan(_Stored, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return problems
 
 
+def _combine(reports: Sequence[PullReport], total_count: int | None) -> PullReport:
+    """Return one report of partitions, at least one; ``total_count`` is the count before all of them."""
+    changes = combine_fields(
+        reports,
+        *("rows_received", "rows_yielded", "rows_without_key", "unaccounted_rows", "short_pages"),
+        *("retries", "ranges_completed", "scans", "total_count_at_start", "total_count_at_end"),
+    )
+    if total_count is not None:
+        changes["total_count_at_start"] = total_count
+    earlier = [msgspec.structs.asdict(each.earlier_problems) for each in reports]
+    return msgspec.structs.replace(
+        reports[0],
+        **changes,
+        earlier_problems=EarlierProblems(
+            **{name: sum(each[name] for each in earlier) for name in earlier[0]}
+        ),
+        order_checked=all(each.order_checked for each in reports),
+        finished=all(each.finished for each in reports),
+        resumed=any(each.resumed for each in reports),
+        missing=[missing for each in reports for missing in each.missing],
+        peak_concurrency=max(each.peak_concurrency for each in reports),
+        min_page_size=min(each.min_page_size for each in reports),
+        partition=None,
+    )
+
+
 def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers))
 
@@ -201,7 +191,7 @@ def to_report(number: int, report: PullReport | str | bytes) -> PullReport:
 
 def normalized(query: Query) -> Query:
     """Return a query as its JSON is decoded, so that it has the same fingerprint in every process."""
-    fields = _decoder.decode(encode_json(query.fields))
+    fields = decode_exactly(encode_json(query.fields))
     return msgspec.structs.replace(query, fields=fields, key_range=KeyRange(None, None))
 
 
@@ -227,9 +217,7 @@ def to_query(partition: Partition, server: str) -> Query:
         plan=partition.plan,
     )
     if query.pull_fingerprint() != partition.fingerprint or not is_plain_setting(query.path):
-        raise ConfigurationError(
-            "the partition was changed, or is of a plan of another server; make another plan with plan()"
-        )
+        raise ConfigurationError(f"the partition was changed, or is of a plan of another server; {_FIX}")
     return query
 
 

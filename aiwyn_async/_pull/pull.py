@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import cached_property
-from typing import Any, Final, Generic, NamedTuple, Never, TypeVar, overload
+from typing import Any, Final, Generic, Never, TypeVar, overload
 
 import msgspec
 
@@ -27,6 +28,7 @@ from aiwyn_async.errors import AiwynError, CheckpointError, IncompleteError, Pag
 
 RowT = TypeVar("RowT")
 OtherT = TypeVar("OtherT")
+ChunkT = TypeVar("ChunkT")
 
 PULL_OPTIONS: Final = ("page_size", "ranges", "ordered", "strict", "on_bad_row", "resume", "on_progress")
 
@@ -51,33 +53,55 @@ class Pull(ReportedRead[RowT, PullReport]):
         self._report = PullReport()
         self._bad_rows: list[BadRow] = []
         self._position = None if self.options.resume is None else self._position_of(self.options.resume)
-        self._readers = _Readers(session, query, row_type, self.options, self._position, self._bind)
-        self._readers.start()  # raises before anything is sent if the position is damaged
+        self._start()  # raises before anything is sent if the position is damaged
 
-    async def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+    def _chunks(self) -> AsyncGenerator[list[RowT], None]:
+        return self._iterate(lambda page: page.items)
+
+    def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
+        return self._iterate(lambda page: (page,))
+
+    async def _iterate(self, chunk_of: Callable[[Page[RowT]], ChunkT]) -> AsyncGenerator[ChunkT, None]:
         with self._session.observe_read(self.query.path) as observation:
-            pages = _PullIteration(self, self._readers, self._publish)
+            pages = _PullIteration(self, self._start, self._full_scan, self._publish)
             observation.report = pages.report
-            try:
+            async with aclosing(pages):
                 while (page := await pages.next_page()) is not None:
-                    rows = page.items
+                    chunk = chunk_of(page)
                     # The page and its bytes are released before the next one is decoded.
                     del page
-                    yield rows
-                    del rows
-            finally:
-                await pages.aclose()
+                    yield chunk
+                    del chunk
 
-    async def _page_chunks(self) -> AsyncGenerator[tuple[Page[RowT]], None]:
-        with self._session.observe_read(self.query.path) as observation:
-            pages = _PullIteration(self, self._readers, self._publish)
-            observation.report = pages.report
-            try:
-                while (page := await pages.next_page()) is not None:
-                    yield (page,)
-                    del page
-            finally:
-                await pages.aclose()
+    def _start(self) -> RangeReader[RowT] | FullScan[RowT]:
+        query = self.query
+        partition = None if query.key_range is None else query.pull_fingerprint()
+        report = PullReport(resumed=self.is_resumed, partition=partition)
+        if not query.by_key or self._position == RESTART:
+            if query.by_key:
+                report.fallback_reason = "the read that it resumes changed to full scans"
+            return self._full_scan(report, KeySet())
+        return RangeReader(
+            self._session,
+            query,
+            self.page_type,
+            self.options,
+            report=report,
+            bind=self._bind,
+            resume=self._position,
+        )
+
+    def _full_scan(self, report: PullReport, yielded: KeySet) -> FullScan[RowT]:
+        """Return a reader by page number that skips the rows of these keys."""
+        return FullScan(
+            self._session,
+            msgspec.structs.replace(self.query, by_key=False),
+            self.page_type,
+            self.options,
+            report=report,
+            bind=self._bind,
+            yielded_keys=yielded,
+        )
 
     async def count(self) -> int:
         """Return the server's count, or the number of keys without one.
@@ -145,54 +169,21 @@ class Pull(ReportedRead[RowT, PullReport]):
         return f"{fingerprint(path, {'query': query, 'server': self.query.server})}.{rows}"
 
 
-class _Readers(NamedTuple, Generic[RowT]):
-    session: Session
-    query: Query
-    row_type: type[RowT]
-    options: ReadOptions
-    position: Position | None
-    bind: Callable[[Position], Checkpoint]
-
-    def start(self) -> tuple[RangeReader[RowT] | FullScan[RowT], PullReport]:
-        """Return a new reader and the report that it updates."""
-        partition = None if self.query.key_range is None else self.query.pull_fingerprint()
-        report = PullReport(resumed=self.options.resume is not None, partition=partition)
-        if not self.query.by_key or self.position == RESTART:
-            if self.query.by_key:
-                report.fallback_reason = "the read that it resumes changed to full scans"
-            return self.full_scan(report, KeySet()), report
-        reader = RangeReader(
-            self.session,
-            self.query,
-            self.row_type,
-            self.options,
-            report=report,
-            bind=self.bind,
-            resume=self.position,
-        )
-        return reader, report
-
-    def full_scan(self, report: PullReport, yielded: KeySet) -> FullScan[RowT]:
-        """Return a reader by page number that skips the rows of these keys."""
-        return FullScan(
-            self.session,
-            msgspec.structs.replace(self.query, by_key=False),
-            self.row_type,
-            self.options,
-            report=report,
-            bind=self.bind,
-            yielded_keys=yielded,
-        )
-
-
 class _PullIteration(Generic[RowT]):
     """One use of a pull, which shows the latest; concurrent uses share no state."""
 
-    def __init__(self, pull: Pull[RowT], readers: _Readers[RowT], publish: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        pull: Pull[RowT],
+        start: Callable[[], RangeReader[RowT] | FullScan[RowT]],
+        full_scan: Callable[[PullReport, KeySet], FullScan[RowT]],
+        publish: Callable[..., None],
+    ) -> None:
         self._pull = pull
-        self._readers = readers = readers._replace(row_type=pull.page_type)
+        self._full_scan = full_scan
         self._publish_to_pull = publish
-        self._reader, self.report = readers.start()
+        self._reader = start()
+        self.report: PullReport = self._reader.report
         self._yielded_before = self.report.rows_yielded
         self._started = time.perf_counter()
         self._checkpoint = self._after = self._reader.checkpoint()
@@ -262,7 +253,7 @@ class _PullIteration(Generic[RowT]):
         # The scan adds bad rows at its end.
         report.rows_yielded -= self._yielded_before + report.bad_rows
         self._yielded_before = 0
-        scan = self._readers.full_scan(report, yielded)
+        scan = self._full_scan(report, yielded)
         scan.bad_rows += reader.bad_rows
         return scan
 

@@ -15,13 +15,13 @@ from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.key_ranges import (
     KeyFilterIgnored,
+    PageHistory,
     are_integers,
     find_violation,
     follows_in_order,
     lower_bound,
     merge_adjacent,
 )
-from aiwyn_async._pull.page_history import PageHistory
 from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async._pull.segments import RangeRequest, Search, Segment, Segments
 from aiwyn_async.models.base import Id

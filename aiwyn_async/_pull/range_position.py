@@ -7,6 +7,7 @@ import msgspec
 from aiwyn_async._core.pull_report import KeyRange
 from aiwyn_async._core.reports import EarlierProblems
 from aiwyn_async._pagination.page import Position, damaged_checkpoint
+from aiwyn_async._pagination.strategy import parse_position
 from aiwyn_async._pull.key_ranges import lower_bound, upper_bound
 
 
@@ -38,11 +39,8 @@ class RangePosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Raises:
             CheckpointError: it is damaged.
         """
-        try:
-            converted = msgspec.convert(position, cls)
-            return msgspec.structs.replace(converted, left=_sort_ranges(converted.left))
-        except (msgspec.MsgspecError, RecursionError, ValueError):
-            raise damaged_checkpoint() from None
+        parsed = parse_position(position, cls)
+        return msgspec.structs.replace(parsed, left=_sort_ranges(parsed.left))
 
     def to_checkpoint(self) -> Position:
         return dict(msgspec.to_builtins(self))
@@ -52,12 +50,12 @@ def _sort_ranges(ranges: list[KeyRange]) -> list[KeyRange]:
     """Sort ranges of integer keys; a server's collation orders text keys.
 
     Raises:
-        ValueError: ranges overlap, so that rows would be yielded twice.
+        CheckpointError: ranges overlap, so that rows would be yielded twice.
     """
     if any(isinstance(bound, str) for each in ranges for bound in (each.after, each.until)):
         return ranges
     ordered = sorted(ranges, key=lower_bound)
     bounds = [bound for each in ordered for bound in (lower_bound(each), upper_bound(each))]
     if bounds != sorted(bounds):
-        raise ValueError("ranges overlap")
+        raise damaged_checkpoint()
     return ordered

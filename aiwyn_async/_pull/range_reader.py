@@ -15,13 +15,12 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import MAX_RANGES, ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
-from aiwyn_async._pull.key_ranges import KeyFilterIgnored
+from aiwyn_async._pull.key_ranges import KeyFilterIgnored, RangeKeys
 from aiwyn_async._pull.progress import RangeProgress
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.range_position import RangePosition
 from aiwyn_async._pull.requests import FINAL_ERRORS, RangeClient, may_be_page_size, summarize
 from aiwyn_async._pull.segments import RangeRequest
-from aiwyn_async._pull.yielded_keys import RangeKeys
 from aiwyn_async.errors import ApiError, DecodeError, InvalidRequestError, RequestError, TransportError
 from aiwyn_async.models.base import Id
 
@@ -199,13 +198,13 @@ class RangeReader(Generic[RowT]):
             response = await self._client.send(request)
             return await self._reader.read(response, lambda: self._client.send(request))
 
-        rejected: list[DecodedPage[RowT]] = []
-        best, is_confirmed = await confirm(
-            page, lambda each: self._rate(request, each), read_again, rejected=rejected
+        best = await confirm(
+            page,
+            lambda each: self._rate(request, each),
+            read_again,
+            reject=lambda each: self._plan.reject(each.keys),
+            report=self.report,
         )
-        self.report.unstable_pages += not is_confirmed
-        for other in rejected:
-            self._plan.reject(other.keys)
         return best, False
 
     def _rate(self, request: RangeRequest, page: DecodedPage[RowT]) -> Evidence:
@@ -276,7 +275,7 @@ class RangeReader(Generic[RowT]):
         for purpose in ("last", "first"):
             try:
                 # Without retries: the page had all attempts.
-                keys = await self._client.request_keys(RangeRequest(purpose=purpose), once=True)
+                keys = await self._client.request_keys(RangeRequest(purpose=purpose, once=True))
             except RequestError as error:
                 if not self._successes and isinstance(error, TransportError):
                     return False

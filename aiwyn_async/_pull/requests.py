@@ -9,7 +9,7 @@ import msgspec
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._decoding.checked_types import key_only
 from aiwyn_async._decoding.pages import PageDecoder
-from aiwyn_async._http.messages import Request, Response, encode_json
+from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pull.segments import RangeRequest
@@ -86,20 +86,18 @@ class RangeClient:
         self._keys: PageDecoder[Any] = PageDecoder(key_only(query.key), query.envelope)
         self._in_flight = 0
 
-    async def fetch(self, request: RangeRequest, *, once: bool = False) -> Response | RequestError:
-        """Return the response or the error, which must not end other requests; ``once``: do not retry."""
+    async def fetch(self, request: RangeRequest) -> Response | RequestError:
+        """Return the response or the error, which must not end other requests."""
         is_small = request.purpose == "page" and request.size < self._page_size
         is_brief = is_small or request.purpose in {"probe", "end"}
         session = self._probe_session if is_brief else self._page_session
-        if once:
+        if request.once:
             session = self._single_session
         report = self._report
         self._in_flight += 1
         report.peak_concurrency = max(report.peak_concurrency, self._in_flight)
         try:
-            result: Response | RequestError = await session.call(
-                Request(method="POST", path=self._query.path, body=encode_json(self._body(request)))
-            )
+            result: Response | RequestError = await session.call(self._query.request(self._fields(request)))
         except RequestError as error:
             result = error
         finally:
@@ -110,20 +108,20 @@ class RangeClient:
             report.bytes += result.length
         return result
 
-    async def send(self, request: RangeRequest, *, once: bool = False) -> Response:
-        """Return the response; ``once``: do not retry.
+    async def send(self, request: RangeRequest) -> Response:
+        """Return the response.
 
         Raises:
             RequestError: the request failed after its attempts.
         """
-        result = await self.fetch(request, once=once)
+        result = await self.fetch(request)
         if isinstance(result, RequestError):
             raise result
         return result
 
-    async def request_keys(self, request: RangeRequest, *, once: bool = False) -> list[Id | None]:
-        """Send a request and return the keys of its rows; ``once``: do not retry."""
-        return self.read_keys(await self.send(request, once=once))
+    async def request_keys(self, request: RangeRequest) -> list[Id | None]:
+        """Send a request and return the keys of its rows."""
+        return self.read_keys(await self.send(request))
 
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""
@@ -136,11 +134,11 @@ class RangeClient:
     def read_keys(self, response: Response) -> list[Id | None]:
         return [row.key for row in self._keys.decode(response.body).rows]
 
-    def _body(self, request: RangeRequest) -> dict[str, Any]:
+    def _fields(self, request: RangeRequest) -> dict[str, Any]:
         query = self._query
         where = query.where(request.after, request.until)
         direction = "desc" if request.purpose in {"last", "end"} else "asc"
-        body = query.fields | {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
+        fields = {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
         if request.page is not None:
-            body["page"] = request.page
-        return body if where is None else body | {"where": where}
+            fields["page"] = request.page
+        return fields if where is None else fields | {"where": where}

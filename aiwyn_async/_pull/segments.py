@@ -25,6 +25,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
         page: how many pages of that size to skip, or None.
         segment: the segment that a page or a probe belongs to.
         urgent: the response is needed before those in flight, in an ordered pull.
+        once: it is not retried.
     """
 
     purpose: Purpose
@@ -34,6 +35,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     page: int | None = None
     segment: Segment | None = None
     urgent: bool = False
+    once: bool = False
 
 
 class Search(msgspec.Struct):

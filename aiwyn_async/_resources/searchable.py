@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, Unpack
 
 from aiwyn_async._changes.bookmarks import StateBackend
+from aiwyn_async._changes.bounds import to_timedelta, to_wire
 from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
-from aiwyn_async._changes.timestamps import to_timedelta, to_wire
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
@@ -100,8 +100,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
                 nothing was sent.
             TypeError: an unknown keyword argument.
         """
-        column = self.endpoint.modified_at_field
-        if column is None:
+        if self.endpoint.modified_at_field is None:
             raise ConfigurationError(
                 f"{self.endpoint.resource} has no documented last-modified field, so changes() is "
                 "unavailable; use pull(), and reconcile_keys() to find deleted rows"
@@ -113,7 +112,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         }
         built = ReadOptions.build(self._verb("changes"), CHANGES_OPTIONS, **bounds, **options)
         query = self._search_query(where, None, None, allow_unknown=allow_unknown_operators)
-        return Changes(self._session, query, self.hit_type, built, column=column)
+        return Changes(self._session, query, self.hit_type, built)
 
     def _search_query(
         self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
@@ -136,6 +135,7 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
             page_size_key=self.endpoint.search_page_size_key,
             model=self.hit_type,
             instants=self._instants(order_columns(order)),
+            modified_at_field=self.endpoint.modified_at_field or "",
         )
 
     def _instants(self, order: Sequence[tuple[tuple[str, ...], object]]) -> frozenset[tuple[str, ...]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -36,51 +35,38 @@ class RowsOfPage:
     """The rows of one page, split into single rows on demand.
 
     Args:
-        number: of the page.
-        length: the number of rows.
-        split: returns the JSON of each row.
-        document: the response body, if its rows are exactly these.
-        key_at: returns the key of a row by its index; None if no key was decoded.
-        key: the name of the key, which is decoded then.
-        indices: the index of each row within the response; those of all rows by default.
+        page: its items are keys, chosen fields, or ``msgspec.Raw``.
+        key: the name of the key, which is decoded from a row if it is not in ``page``.
 
     Attributes:
         chosen: the JSON of the chosen fields of all rows, if the page was decoded for them.
     """
 
-    chosen: bytes | None = None
-
-    def __init__(
-        self,
-        number: int,
-        length: int,
-        split: Callable[[], list[msgspec.Raw]],
-        document: RawPage | None = None,
-        key_at: Callable[[int], Id | None] | None = None,
-        *,
-        key: str = "id",
-        indices: Sequence[int] | None = None,
-    ) -> None:
-        self.number = number
-        self.document = document
-        self.indices = range(length) if indices is None else indices
-        self._length = length
-        self._split = split
-        self._key_at = key_at
+    def __init__(self, page: Page[Any], key: str) -> None:
+        self.number: int = page.number
+        self.document: RawPage | None = page.document
+        self.indices: Sequence[int] = page.indices
+        items = page.items
+        self.chosen: bytes | None = b",".join(items.blocks) if isinstance(items, ChosenRows) else None
+        self._page = page
         self._key = key
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._page)
 
     @cached_property
     def rows(self) -> list[msgspec.Raw]:
         """The JSON of each row."""
-        return self._split()
+        items = self._page.items
+        return items if items and isinstance(items[0], msgspec.Raw) else self._page.raw_items()
 
     def key_at(self, index: int) -> Id | None:
         """Return the key of a row, if it is known or can be decoded."""
-        if self._key_at is not None:
-            return self._key_at(index)
+        item = self._page.items[index]
+        if is_key_only(type(item)):
+            item = item.key
+        if isinstance(item, Id | None):
+            return item
         return key_decoder(self._key)(bytes(self.rows[index]))
 
     def to_json(self) -> bytes | memoryview:
@@ -115,19 +101,13 @@ class RowCounts(msgspec.Struct):
 class PageRows:
     """The rows of several pages that have any, in order, undecoded, with counts and bad rows."""
 
-    def __init__(self, pages: Sequence[RowsOfPage], on_bad_row: OnBadRow, key: str = "id") -> None:
-        self.pages = [page for page in pages if len(page)]
-        self._key = key
+    def __init__(self, pages: Sequence[Page[Any]], on_bad_row: OnBadRow, key: str) -> None:
+        self._key = key or "id"  # rows without a key are named by their ``id``, if any
+        self.pages = [RowsOfPage(page, self._key) for page in pages if len(page)]
         self.counts = RowCounts()
         self.bad_rows: list[BadRow] = []
         self.on_bad_row: OnBadRow = on_bad_row
         self._ends = list(accumulate(map(len, self.pages)))
-
-    @classmethod
-    def of(cls, pages: Sequence[Page[Any]], on_bad_row: OnBadRow, key: str) -> Self:
-        """Create from pages of a read. Rows without a key ("") are named by their ``id``, if any."""
-        key = key or "id"
-        return cls([_convert_page(page, key) for page in pages], on_bad_row, key)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -178,28 +158,6 @@ class PageRows:
     def _position_of(self, index: int) -> tuple[RowsOfPage, int]:
         number = bisect_right(self._ends, index)
         return self.pages[number], index - (self._ends[number - 1] if number else 0)
-
-
-def _convert_page(page: Page[Any], key: str) -> RowsOfPage:
-    rows, split = page.items, page.raw_items
-    key_at: Callable[[int], Id | None] | None = None
-    if rows and isinstance(rows[0], msgspec.Raw):
-        split = rows.copy
-    elif rows and is_key_only(type(rows[0])):
-        key_at = functools.partial(_key_at, rows)
-    elif rows and isinstance(rows[0], Id | None):
-        key_at = rows.__getitem__
-    converted = RowsOfPage(
-        page.number, len(rows), split, page.document, key_at, key=key, indices=page.indices
-    )
-    if isinstance(rows, ChosenRows):
-        converted.chosen = b",".join(rows.blocks)
-    return converted
-
-
-def _key_at(rows: Sequence[Any], index: int) -> Id | None:
-    key: Id | None = rows[index].key
-    return key
 
 
 def read_as(read: ReadT, row_type: type[Any]) -> ReadT:

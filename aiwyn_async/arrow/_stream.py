@@ -144,7 +144,7 @@ def _record_batches(read: Read[Any], schema: Any) -> Generator[Any, None, None]:
         try:
             while (page := bridge.wait_for(pages.next())) is not None:
                 read.follow(use)
-                rows = PageRows.of([page], read.on_bad_row, read.query.key)
+                rows = PageRows([page], read.on_bad_row, read.query.key)
                 del page
                 table = to_table(read, schema, rows)
                 use.record(rows.counts, rows.bad_rows)

@@ -239,7 +239,7 @@ class _PageConverter:
         """
         if self._schema is None:
             return page.items
-        rows = PageRows.of([page], self.read.on_bad_row, self.read.query.key)
+        rows = PageRows([page], self.read.on_bad_row, self.read.query.key)
         table = to_table(self.read, self._schema, rows)
         check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
         return table

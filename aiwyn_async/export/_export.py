@@ -8,8 +8,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from aiwyn_async._core.callbacks import check_callback
-from aiwyn_async._core.checks import check_flag, check_kind, check_positive
+from aiwyn_async._core.checks import check_callback, check_flag, check_kind, check_positive
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._pull.progress import Progress

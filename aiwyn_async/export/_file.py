@@ -78,7 +78,9 @@ class FileOutput:
     def _move_appended_file(self, report: Report) -> int:
         path = self.state.appended_file()
         if not self.state.size:  # a compressed file without rows is not an empty file
-            write_part(PartLocation(path), lambda file: self._format.write_part(file, PageRows([], "raise")))
+            write_part(
+                PartLocation(path), lambda file: self._format.write_part(file, PageRows([], "raise", ""))
+            )
         self.state.record_assembled(path, report)
         return self._target.move(path)
 

@@ -50,7 +50,7 @@ class PartQueue:
         await self._wait_for_capacity()
         number = self._next_number
         self._next_number += 1
-        rows = PageRows.of(pages, self._source.on_bad_row, self._source.key)
+        rows = PageRows(pages, self._source.on_bad_row, self._source.key)
         writing = asyncio.ensure_future(in_thread(lambda: self._writer.write(number, rows)))
         self._writing.add(writing)
         state = ReadState(pages[-1].checkpoint, report, bad_rows)

@@ -9,8 +9,6 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import Any, Final
 
-import msgspec
-
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._changes.reconcile import plain_key
 from aiwyn_async._core.files import storage_notes
@@ -112,7 +110,7 @@ class SyncJob:
         state = await in_thread(self._table.load_state)
         try:
             self.skipped = SkippedRows(self._reads.key, state.skipped)
-        except msgspec.MsgspecError:
+        except CheckpointError:
             full = True  # which also requests the rows that were skipped
         for start in () if full else (state, SyncState(state.bookmark)):
             with contextlib.suppress(CheckpointError):
@@ -248,7 +246,7 @@ class SyncJob:
 
     def _to_arrow(self, pages: list[Page[Any]]) -> Any:
         self._name_equal_ids([row.key for page in pages for row in page.items])
-        rows = PageRows.of(pages, self._reads.on_bad_row, self._reads.key)
+        rows = PageRows(pages, self._reads.on_bad_row, self._reads.key)
         table = self._table.to_arrow(rows)
         rows.counts.add_to(self.counts)
         if self._pending_keys or self.skipped:

@@ -80,13 +80,12 @@ class ResourceReads:
 
         ``resume`` is a checkpoint of the same read.
         """
-        source: Changes[Any] | Pull[Any]
-        if self.has_changes:
-            source = raw_pages(
-                self._collection.changes(where=self._where, state=state, overlap=overlap, **self._options)
-            )
-        else:
-            source = raw_pages(self.pull())
+        read: Any = (
+            self._collection.changes(where=self._where, state=state, overlap=overlap, **self._options)
+            if self.has_changes
+            else self.pull()
+        )
+        source: Changes[Any] | Pull[Any] = raw_pages(read)
         return source if resume is None else source.resume_from(resume)
 
     def lookups(self, keys: Sequence[Id], *, total: int | None = None) -> list[Pull[Any]]:

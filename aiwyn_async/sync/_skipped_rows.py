@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from aiwyn_async._changes.reconcile import plain_key
-from aiwyn_async._core.check_values import check_value
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._decoding.row_decoder import key_decoder
+from aiwyn_async._pagination.page import Stored
+from aiwyn_async.errors import CheckpointError
 from aiwyn_async.models.base import Id
 
 MAX_NAMED_KEYS: Final = 10
 
 
-class _StoredRows(msgspec.Struct, frozen=True):
+class _StoredRows(Stored, frozen=True, kw_only=True):
     keys: list[Id]
     without_key: int
-    check: str
+    _error = CheckpointError
 
 
 class SkippedRows:
@@ -33,7 +32,7 @@ class SkippedRows:
         stored: the rows of earlier runs, as ``to_json()`` returned them.
 
     Raises:
-        msgspec.MsgspecError: ``stored`` is damaged.
+        CheckpointError: ``stored`` is damaged.
     """
 
     def __init__(self, key: str, stored: str | None = None) -> None:
@@ -42,12 +41,7 @@ class SkippedRows:
         self._without_key: list[BadRow] = []
         self._earlier_without_key = 0  # only a full read returns them
         if stored is not None:
-            try:
-                earlier = msgspec.json.decode(stored, type=_StoredRows)
-            except (UnicodeError, RecursionError):
-                raise msgspec.DecodeError("the text is damaged") from None
-            if earlier.check != check_value([earlier.keys, earlier.without_key]):
-                raise msgspec.ValidationError("a field was changed")
+            earlier = _StoredRows.from_json(stored)
             self._rows, self._earlier_without_key = dict.fromkeys(earlier.keys), earlier.without_key
 
     def __len__(self) -> int:
@@ -92,8 +86,7 @@ class SkippedRows:
         without_key = self._earlier_without_key + len(self._without_key)
         if not self._rows and not without_key:
             return None
-        check = check_value([self.keys, without_key])
-        return msgspec.json.encode(_StoredRows(self.keys, without_key, check)).decode()
+        return _StoredRows(keys=self.keys, without_key=without_key).to_json()
 
     def problems(self) -> list[str]:
         """Return a sentence that names the rows, if there are any."""

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from aiwyn_async._changes.bounds import to_timedelta
 from aiwyn_async._changes.changes import Changes
-from aiwyn_async._changes.timestamps import to_timedelta
 from aiwyn_async._core.checks import check_flag, check_kind
 from aiwyn_async._core.files import local_path
 from aiwyn_async._core.identity import JobIdentity

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, Self, cast
 
 import msgspec
 
-from aiwyn_async._core.callbacks import check_callback, is_async
+from aiwyn_async._core.checks import check_callback, is_async
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._decoding.malformed import decodable
 from aiwyn_async._http.charsets import as_utf8

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, DecodeError, Invoice
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export import export
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.sandbox import Sandbox
+from raw_pages import raw_page
 
 
 async def exported(rows: bytes, folder: Path) -> list[dict[str, str]]:
@@ -85,7 +86,7 @@ rows_of_invoices = st.lists(
 def test_csv_round_trips_any_rows(rows: list[dict[str, Any]], ascii_only: bool) -> None:
     sent = [msgspec.Raw(json.dumps(row, ensure_ascii=ascii_only).encode()) for row in rows]
     writer, part = format_for(Path("x.csv"), Invoice, "invoices"), io.BytesIO()
-    assert writer.write_part(part, PageRows([RowsOfPage(0, len(sent), sent.copy)], "raise")) == len(rows)
+    assert writer.write_part(part, PageRows([raw_page(sent)], "raise", "id")) == len(rows)
 
     names = [field.encode_name for field in msgspec.structs.fields(Invoice)]
     result = list(csv.DictReader(io.StringIO(part.getvalue().decode(), newline=""), names))

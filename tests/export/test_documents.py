@@ -18,12 +18,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient, AiwynError, Invoice
-from aiwyn_async._pagination.page import RawPage
+from aiwyn_async._pagination.page import Page, RawPage
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.sandbox import Sandbox
+from raw_pages import raw_page
 
 SCHEMA = RowSchema(Invoice)
 
@@ -49,9 +50,9 @@ rows_of_json = st.lists(
 Outcome = tuple[object, int, list[tuple[int, int, bytes]]]
 
 
-def outcome(pages: Sequence[RowsOfPage]) -> Outcome:
+def outcome(pages: Sequence[Page[Any]]) -> Outcome:
     """Return the table or the error, the number of bad rows, and those."""
-    rows = PageRows(pages, "collect")
+    rows = PageRows(pages, "collect", "id")
     try:
         table: object = SCHEMA.table(rows).to_pydict()
     except AiwynError as error:
@@ -66,8 +67,8 @@ def test_unknown_field_names_its_first_row_also_if_a_later_page_is_converted_fir
     noted: dict[int, Any] = {}
     for number in (30, 2, 1):
         sent = [msgspec.Raw(b'{"id":%d,"region":"EU"}' % (number * 10 + index)) for index in range(3)]
-        page = RowsOfPage(number, len(sent), sent.copy)
-        rows = PageRows([page], "raise")
+        page = raw_page(sent, number=number)
+        rows = PageRows([page], "raise", "id")
         file_format.write_part(io.BytesIO(), rows)
         noted[number] = rows.counts.unknown_fields
     assert noted == {number: {"region": number * 10} for number in noted}
@@ -85,14 +86,14 @@ def test_documents_and_single_rows_give_equal_tables(
     pages: list[list[dict[str, Any]]], indent: int | None, is_inside: bool
 ) -> None:
     rows_at = ("data", "deid_invoice") if is_inside else ("deid_invoice",)
-    as_documents: list[RowsOfPage] = []
-    as_rows: list[RowsOfPage] = []
+    as_documents: list[Page[Any]] = []
+    as_rows: list[Page[Any]] = []
     for number, rows in enumerate(pages):
         document: Any = {"deid_invoice": rows, "deid_invoice_aggregate": {"aggregate": {"count": 9}}}
         body = json.dumps({"data": document, "meta": {}} if is_inside else document, indent=indent).encode()
         raw = [msgspec.Raw(json.dumps(row).encode()) for row in rows]
-        as_rows.append(RowsOfPage(number, len(rows), raw.copy))
-        as_documents.append(RowsOfPage(number, len(rows), raw.copy, RawPage(body, rows_at)))
+        as_rows.append(raw_page(raw, number=number))
+        as_documents.append(raw_page(raw, RawPage(body, rows_at), number=number))
 
     assert outcome(as_documents) == outcome(as_rows)
 
@@ -113,9 +114,9 @@ def test_documents_and_single_rows_give_equal_tables(
 )
 def test_documents_with_other_rows_are_ignored(body: bytes) -> None:
     rows = [msgspec.Raw(b'{"id":1}'), msgspec.Raw(b'{"id":2}')]
-    result = outcome([RowsOfPage(0, 2, lambda: rows, RawPage(body, ("deid_invoice",)))])
+    result = outcome([raw_page(rows, RawPage(body, ("deid_invoice",)))])
 
-    assert result == outcome([RowsOfPage(0, 2, lambda: rows)])
+    assert result == outcome([raw_page(rows)])
 
 
 @pytest.mark.parametrize("read", ["list", "pull"])

@@ -24,11 +24,12 @@ from aiwyn_async import (
     IncompleteError,
     Invoice,
 )
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
 from aiwyn_async.sandbox import Sandbox
+from raw_pages import raw_page
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ near_the_edge = st.builds(
 @given(number=literals | near_the_edge | st.integers(10**27, 10**40).map(str))
 def test_amount_is_exact_or_refused(number: str) -> None:
     row = msgspec.Raw(b'{"id":1,"totalAmount":%s}' % number.encode())
-    rows = PageRows([RowsOfPage(0, 1, [row].copy)], "raise")
+    rows = PageRows([raw_page([row])], "raise", "id")
     exact = Decimal(number)
     # More digits than any amount, so that the test itself does not round.
     as_billionths = exact.scaleb(9, Context(prec=1000))

@@ -74,6 +74,14 @@ async def test_page_of_bad_rows_does_not_end_the_read(aiwyn: AiwynClient, box: S
     assert len(await aiwyn.invoices.list(page_size=10, on_bad_row="skip").collect()) == 85
 
 
+async def test_awaited_page_of_bad_rows_is_the_first_page(aiwyn: AiwynClient, box: Sandbox) -> None:
+    box.faults.add(
+        "invoices.list", nth=1, mutate=lambda body: body.replace(b'"currency":', b'"currency":{},"x":')
+    )
+    page = await aiwyn.invoices.list(page_size=10, on_bad_row="skip")
+    assert (page.items, page.count, len(page.meta.attempts)) == ([], 95, 1)
+
+
 async def test_last_row_without_key_loses_no_other_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     def without_key(body: bytes) -> bytes:
         page = msgspec.json.decode(body)

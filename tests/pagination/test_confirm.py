@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
+from aiwyn_async._core.reports import ListReport
 from aiwyn_async._pagination.confirm import Evidence, confirm
 
 WRONG, UNPROVEN, SUFFICIENT = Evidence.WRONG, Evidence.UNPROVEN, Evidence.SUFFICIENT
@@ -43,7 +44,8 @@ async def test_response_is_confirmed_by_itself_or_by_an_equal_one(
     async def again() -> Rated:
         return next(later)
 
-    best = await confirm(responses[0], lambda each: each.evidence, again, rejected=unused)
-    assert best == (responses[used], is_confirmed)
+    report = ListReport()
+    best = await confirm(responses[0], lambda each: each.evidence, again, reject=unused.append, report=report)
+    assert (best, report.unstable_pages) == (responses[used], not is_confirmed)
     assert unused == [responses[index] for index in rejected]
     assert list(later) == [], "each is requested"

@@ -289,9 +289,8 @@ async def test_rows_of_an_unused_probe_are_yielded_from_their_page(size: int, co
 async def test_any_initial_depth_yields_the_same_rows(depth: int, skips: bool) -> None:
     model = ListModel(list(range(57)), skips=skips)
     query = Query(path="/things", fields={})
-    options: Any = {"limit": None, "on_bad_row": "raise", "resumed": False}
     pages: PageIterator[Any] = PageIterator(
-        cast("Session", model), query, query.pagination(5, None, None), dict, depth=depth, **options
+        cast("Session", model), query, dict, ReadOptions(page_size=5), depth=depth
     )
     keys: list[int] = []
     while (rows := await pages.next_rows()) is not None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from itertools import groupby
-from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient, Invoice
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.prefetch import AdaptiveDepth, Prefetcher
+from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async.sandbox import Sandbox
 
 PAGES = 60
@@ -102,9 +102,7 @@ async def test_wait_for_the_first_page_deepens_the_read(
         max_bytes = max_pages_of_bytes * page_bytes
         monkeypatch.setattr("aiwyn_async._pagination.page_iterator.MAX_BYTES_IN_FLIGHT", max_bytes)
         query = aiwyn.invoices.list().query
-        pagination = query.pagination(10, None, None)
-        options: Any = {"limit": None, "on_bad_row": "raise", "resumed": False}
-        pages = PageIterator(aiwyn._session, query, pagination, Invoice, timer=timer, **options)
+        pages = PageIterator(aiwyn._session, query, Invoice, ReadOptions(page_size=10), timer=timer)
         pages.prefetch()
         assert box.calls("invoices.list") == 1
         first_page = asyncio.ensure_future(pages.next_page())

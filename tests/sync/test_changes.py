@@ -29,7 +29,7 @@ from aiwyn_async import (
     PermissionDeniedError,
     StorageError,
 )
-from aiwyn_async._changes.iteration import ChangesIteration
+from aiwyn_async._changes.checks import ChangesIteration
 from aiwyn_async.errors import ServerError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sandbox import Sandbox, Variant

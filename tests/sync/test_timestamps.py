@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiwyn_async._changes.timestamps import subtract, to_timedelta, to_wire
-from aiwyn_async._pagination.timestamps import instant_of, last_shown_as
+from aiwyn_async._changes.bounds import to_timedelta, to_wire
+from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, subtract
 
 NAIVE = st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -22,9 +22,10 @@ import pytest
 from aiwyn_async import DecodeError, deferred
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._decoding.pages import PageDecoder
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
+from raw_pages import raw_page
 
 from .test_outputs_agree import REJECTED, fits_money_columns
 
@@ -115,7 +116,7 @@ def typed(kind: Any, row: str, *before: str) -> Any:
 
 
 def page_of(row: str) -> PageRows:
-    return PageRows([RowsOfPage(0, 1, [msgspec.Raw(row.encode())].copy)], "collect")
+    return PageRows([raw_page([msgspec.Raw(row.encode())])], "collect", "id")
 
 
 def arrow(kind: Any, row: str) -> Any:

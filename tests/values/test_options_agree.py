@@ -22,9 +22,10 @@ from aiwyn_async._decoding.chosen_fields import choose_fields
 from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async._pagination.page import RawPage
 from aiwyn_async.arrow._options import ColumnOptions, column_options
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
+from raw_pages import raw_page
 from row_texts import pages
 
 from .test_outputs_agree import (
@@ -58,14 +59,14 @@ LONG = settings(
 def arrow(body: bytes, length: int, kind: Any, options: ColumnOptions, *, as_document: bool) -> list[Any]:
     rows, indexes = raw_rows(body)
     document = RawPage(body, ENVELOPE.items) if as_document and len(indexes) == length else None
-    page_rows = PageRows([RowsOfPage(0, len(rows), rows.copy, document)], "collect")
+    page_rows = PageRows([raw_page(rows, document)], "collect", "id")
     cells = RowSchema(kind, options).table(page_rows).to_pylist() if rows else []
     return insert_cells(body, page_rows, indexes, cells, length)
 
 
 def csv_lines(body: bytes, length: int, kind: Any, options: ColumnOptions) -> list[Any]:
     rows, indexes = raw_rows(body)
-    page_rows = PageRows([RowsOfPage(0, len(rows), rows.copy)], "collect")
+    page_rows = PageRows([raw_page(rows)], "collect", "id")
     file = io.BytesIO()
     format_for(Path("x.csv"), kind, "x", options).write_part(file, page_rows)
     csv.field_size_limit(10**6)

@@ -18,18 +18,19 @@ import pytest
 
 from aiwyn_async import ConfigurationError, Invoice
 from aiwyn_async.arrow._options import column_options
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
 from aiwyn_async.models.engagements import EngagementSearchRow
 from aiwyn_async.models.wip import WipEntrySearchRow
+from raw_pages import raw_page
 
 FIELDS = msgspec.structs.fields(WipEntrySearchRow)
 
 
 def page_of(*rows: str) -> PageRows:
     raw = [msgspec.Raw(row.encode()) for row in rows]
-    return PageRows([RowsOfPage(0, len(raw), raw.copy)], "collect")
+    return PageRows([raw_page(raw)], "collect", "id")
 
 
 def bad_rows(row_type: Any, *rows: str) -> list[str]:
@@ -406,7 +407,7 @@ def test_missing_field_without_a_default_is_empty_in_csv_beside_a_repaired_row()
 def test_rounded_amounts_of_a_refused_row_are_not_counted() -> None:
     row = '{"id":%d,"amount":1.5555555555555,"more":"%s"}'
     raw = [msgspec.Raw((row % (1, "a")).encode()), msgspec.Raw((row % (2, "\xff")).encode("latin-1"))]
-    rows = PageRows([RowsOfPage(0, 2, raw.copy)], "collect")
+    rows = PageRows([raw_page(raw)], "collect", "id")
     options = column_options(Work, round_money=9, extra="json")
     assert RowSchema(Work, options).table(rows).num_rows == 1
     assert (len(rows.bad_rows), rows.counts.rounded_amounts) == (1, 1)

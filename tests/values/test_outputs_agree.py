@@ -28,9 +28,10 @@ from aiwyn_async._decoding.exact import exact_decoder, value_decoder
 from aiwyn_async._decoding.pages import DecodedRows, PageDecoder
 from aiwyn_async._decoding.values import as_timestamp
 from aiwyn_async._pagination.page import RawPage
-from aiwyn_async.arrow._rows import PageRows, RowsOfPage
+from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.export._formats import format_for
+from raw_pages import raw_page
 from row_texts import numbers, pages, quoted_numbers
 
 EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "400"))
@@ -126,7 +127,7 @@ def insert_cells(body: bytes, rows: PageRows, indexes: list[int], cells: list[An
 
 def jsonl(body: bytes, length: int) -> list[Any]:
     rows, indexes = raw_rows(body)
-    pages = PageRows([RowsOfPage(0, len(rows), rows.copy)], "collect")
+    pages = PageRows([raw_page(rows)], "collect", "id")
     file = io.BytesIO()
     if rows:
         format_for(Path("x.jsonl"), Invoice, "x").write_part(file, pages)
@@ -156,7 +157,7 @@ def is_utf8(text: bytes) -> bool:
 
 def csv_cells(body: bytes, length: int) -> list[Any]:
     rows, indexes = raw_rows(body)
-    pages = PageRows([RowsOfPage(0, len(rows), rows.copy)], "collect")
+    pages = PageRows([raw_page(rows)], "collect", "id")
     file = io.BytesIO()
     format_for(Path("x.csv"), Invoice, "x").write_part(file, pages)
     csv.field_size_limit(10**6)
@@ -183,7 +184,7 @@ def _cell(field: Any, text: str) -> Any:
 def arrow(body: bytes, length: int, *, as_document: bool) -> list[Any]:
     rows, indexes = raw_rows(body)
     document = RawPage(body, ENVELOPE.items) if as_document and len(indexes) == length else None
-    pages = PageRows([RowsOfPage(0, len(rows), rows.copy, document)], "collect")
+    pages = PageRows([raw_page(rows, document)], "collect", "id")
     cells = canonical(RowSchema(Invoice).table(pages).to_pylist()) if rows else []
     return insert_cells(body, pages, indexes, cells, length)
 
