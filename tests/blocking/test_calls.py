@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import dis
+import inspect
 import pickle
 import sqlite3
 import sys
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pyarrow as pa
 import pytest
@@ -346,6 +347,8 @@ class InterruptAt:
 
     def __enter__(self) -> Self:
         self._traced_before = sys.gettrace()
+        # Python 3.12 traces opcodes only if a frame asked for it before.
+        cast("FrameType", inspect.currentframe()).f_trace_opcodes = True
         sys.settrace(self._trace)
         return self
 
