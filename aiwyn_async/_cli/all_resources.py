@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -94,6 +95,7 @@ async def run_all(
                         raise
                     outcomes[name] = _failed(error)
                     write_error(f"error: {name}: {error_text(error)}")
+                    _raise_if_cancelled()
                     if await _concerns_all(error, client, (each for each in resources if each != name)):
                         stopped_by = error
                         break
@@ -101,6 +103,13 @@ async def run_all(
     finally:  # also of an interrupted run
         _write_summary(outcomes, json=json)
     return _end(outcomes, stopped_by, advice)
+
+
+def _raise_if_cancelled() -> None:
+    """Cancel the run: an error of rows that are written after Ctrl-C replaces the cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _failed(error: AiwynError) -> Outcome:

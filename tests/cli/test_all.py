@@ -226,6 +226,25 @@ async def test_interrupted_run_names_finished_resources_and_resumes(
     assert requested == set(NAMES[NAMES.index("invoices") :])
 
 
+@pytest.mark.parametrize("command", [("export", "all", "--to", "firm/"), ("sync", "all", "--to", "x.duckdb")])
+async def test_signal_ends_the_run_although_a_received_row_does_not_decode(
+    command: tuple[str, ...], cli: Cli, box: Sandbox
+) -> None:
+    """The rows that were received before the signal are decoded after it."""
+    box.faults.add(
+        "invoices.search", every=1, mutate=lambda body: body.replace(b'"subtotal":', b'"subtotal":[],"x":')
+    )
+    stalled = box.faults.add("invoices.search", nth=8, times=99, action="stall")
+    process = await cli.start(*command, "--page-size", "10")
+    await wait_until(lambda: stalled.hits > 0)
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+    done = Done(process.returncode or 0, out, err)
+    assert done.code == 143, done.err
+    assert "error: invoices: cannot decode row" in done.err
+    assert (states(done)["invoices"], states(done)["payments"]) == ("- failed", "- not started")
+
+
 async def test_resume_of_a_replacing_run_reads_what_that_run_did_not(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
