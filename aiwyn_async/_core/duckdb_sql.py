@@ -20,8 +20,8 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
-HELD: Final[set[tuple[int, int]]] = set()
-"""The database files that this process has open for writing."""
+HELD: Final[set[tuple[int, int] | Path]] = set()
+"""The database files that this process has open for writing; by path while one is created."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -42,8 +42,8 @@ def is_database(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether this process has a database file open for writing."""
-    return file_id(path.stat()) in HELD
+    """Return whether this process has a database file open for writing, or creates it."""
+    return path.resolve() in HELD or file_id(path.stat()) in HELD
 
 
 def file_id(status: os.stat_result) -> tuple[int, int]:

@@ -86,7 +86,7 @@ class DatabaseFile:
         self._spill = path.with_name(f".{path.name}.spill")
         self._connection = duckdb.connect(config=OPTIONS)
         self._content: BinaryIO | None = None
-        self._held: tuple[int, int] | None = None
+        self._held: tuple[int, int] | Path | None = None
 
     def open(self) -> None:
         """Open or create the file.
@@ -100,7 +100,7 @@ class DatabaseFile:
             self._attach(is_new=is_new)
             # To close it earlier than DuckDB's own would release the lock.
             self._content = self.path.open("rb", buffering=0)
-            self._hold()
+            self._hold(file_id(self.path.stat()))
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
             self._spill.mkdir(mode=0o700, exist_ok=True)
             self._connection.execute("SET temp_directory = ?", [str(self._spill)])
@@ -108,13 +108,12 @@ class DatabaseFile:
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
 
-    def _hold(self) -> None:
-        """Keep others of this process from opening the file, also while DuckDB replays its log."""
-        identity = file_id(self.path.stat())
+    def _hold(self, identity: tuple[int, int] | Path) -> None:
+        """Keep others of this process from opening the file, also while DuckDB creates it or replays its log."""
         if identity not in HELD:
+            HELD.add(identity)
             self._release()
             self._held = identity
-            HELD.add(identity)
 
     def _release(self) -> None:
         if self._held is not None:
@@ -123,8 +122,7 @@ class DatabaseFile:
 
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
-        if not is_new:
-            self._hold()
+        self._hold(self.path.resolve() if is_new else file_id(self.path.stat()))
         try:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
         except duckdb.Error as error:
@@ -134,6 +132,7 @@ class DatabaseFile:
                 raise
             # A run was killed, or the disk was full, while the file was created; it has no content.
             self.path.unlink()
+            self._hold(self.path.resolve())
             self._connection.execute(attach_new(str(self.path), sql.ATTACHED))
 
     def _check_target(self) -> bool:

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
+from aiwyn_async._core.duckdb_sql import HELD
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
 from aiwyn_async.sync import sync
@@ -146,10 +147,35 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
         await sync(reader.invoices, path)
     with pytest.raises(ExportError, match="in use"):
         await export(reader.invoices.search(), path, table="other", force=True)
-    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
-    other = subprocess.run([sys.executable, "-c", attach], capture_output=True, check=False)
+    error = attach_elsewhere(path)
     file.close()
-    assert b"Could not set lock" in other.stderr
+    assert "Could not set lock" in error
+
+
+def attach_elsewhere(path: Path) -> str:
+    """Open a database in another process, and return the error."""
+    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
+    return subprocess.run([sys.executable, "-c", attach], capture_output=True, text=True, check=False).stderr
+
+
+class OpenedTwice(DatabaseFile):
+    """Another sync of the process opens the file as soon as DuckDB has created it."""
+
+    def _attach(self, *, is_new: bool) -> None:
+        super()._attach(is_new=is_new)
+        other = DatabaseFile(self.path)
+        with pytest.raises(StorageError, match="in use"):
+            other.open()
+        other.close()
+
+
+def test_new_file_stays_locked_if_another_sync_of_the_process_opens_it(path: Path) -> None:
+    file = OpenedTwice(path)
+    file.open()
+    error = attach_elsewhere(path)
+    file.close()
+    assert "Could not set lock" in error
+    assert not HELD
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000, 12287])
