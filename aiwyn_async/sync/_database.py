@@ -6,6 +6,7 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -109,7 +110,7 @@ class DatabaseFile:
                 restrict_to_owner(self.path)
 
     def _hold(self, identity: tuple[int, int] | Path) -> None:
-        """Keep others of this process from opening the file, also while DuckDB creates it or replays its log."""
+        """Keep others of this process from opening the file, also while DuckDB creates or replays it."""
         if identity not in HELD:
             HELD.add(identity)
             self._release()
@@ -207,6 +208,7 @@ class DatabaseFile:
         self._connection.execute("BEGIN")
         try:
             yield
+            self._check_in_place()
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
@@ -214,6 +216,16 @@ class DatabaseFile:
         if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._connection.execute(f"CHECKPOINT {sql.ATTACHED}")
             self.restrict_log()
+
+    def _check_in_place(self) -> None:
+        """Refuse to commit to a file that no longer has its name: nobody would find the rows.
+
+        Raises:
+            StorageError: the file was removed or replaced.
+        """
+        file = None if self._content is None else os.fstat(self._content.fileno())
+        if file is None or not self.path.exists() or file_id(file) != file_id(self.path.stat()):
+            raise StorageError(f"{self.path} was removed or replaced during the sync; run the sync again")
 
     def restrict_log(self) -> None:
         """Create the log with a write that contains no client data, and restrict its mode.

@@ -144,6 +144,7 @@ def of_another_type(head: bytes, row: bytes) -> bytes:
 @pytest.mark.parametrize("spoil", [not_json, of_another_type])
 @pytest.mark.parametrize("resource", ["invoices", "payments"])
 def test_row_that_does_not_decode_can_be_skipped(
+    *,
     resource: str,
     spoil: Callable[[bytes, bytes], bytes],
     box: Sandbox,

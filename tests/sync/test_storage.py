@@ -178,6 +178,29 @@ def test_new_file_stays_locked_if_another_sync_of_the_process_opens_it(path: Pat
     assert not HELD
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_file_that_is_removed_or_replaced_during_a_sync_is_an_error(
+    is_replaced: bool, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    served.firm.put(2, "2025-03-02T02:00:00Z")
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+
+    def remove(_: object) -> None:
+        if is_replaced:
+            copy.replace(path)
+        else:
+            path.unlink()
+
+    with pytest.raises(StorageError, match=r"firm\.duckdb was removed or replaced during the sync"):
+        await sync(reader.invoices, path, on_progress=remove)
+    assert path.exists() == is_replaced
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == served.firm.notes()
+
+
 @pytest.mark.parametrize("size", [0, 100, 5000, 12287])
 async def test_file_whose_creation_was_interrupted_is_created_again(
     size: int, served: FirmServer, reader: AiwynClient, path: Path
