@@ -38,6 +38,8 @@ PATH_ERRORS: Final = (
     NotADirectoryError,
     PermissionError,
 )
+# Names of DuckDB's classes, which is an extra: errors of a value or of one table, such as a unique index.
+TABLE_ERRORS: Final = frozenset({"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError"})
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +132,9 @@ async def _concerns_all(error: AiwynError, client: AiwynClient, others: Iterable
         # A server may refuse one endpoint with 401; a token that expired is refused by all.
         return error.path == client.config.token_path or not await _is_token_accepted(client, others)
     if isinstance(error, StorageError):
-        return error.__cause__ is not None and not isinstance(error.__cause__, PATH_ERRORS)
+        cause = error.__cause__
+        is_of_table = not TABLE_ERRORS.isdisjoint(kind.__name__ for kind in type(cause).__mro__)
+        return not (cause is None or isinstance(cause, PATH_ERRORS) or is_of_table)
     return isinstance(error, TokenExchangeError) or _is_usage(error)
 
 

@@ -393,6 +393,22 @@ async def test_table_that_sync_refuses_does_not_stop_the_others(cli: Cli, tmp_pa
     assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
 
 
+async def test_constraint_of_one_table_does_not_stop_the_others(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    command = ("sync", "all", "--to", "firm.duckdb")
+    assert (await cli.run(*command)).code == 0
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute('CREATE UNIQUE INDEX own ON invoices ("invoiceNumber")')
+        row = other.execute('SELECT "invoiceNumber" FROM invoices').fetchone()
+    assert row is not None
+    box.insert("invoices", {"invoiceNumber": row[0]})
+    done = await cli.run(*command)
+    assert (done.code, states(done)["invoices"]) == (5, "- failed"), done.err
+    assert "violates unique constraint" in done.err
+    assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
+
+
 @pytest.mark.parametrize("columns", [100, 60])
 async def test_summary_and_bars_fit_the_terminal(columns: int, cli: Cli, box: Sandbox) -> None:
     fail(box, "contacts", status=403)
