@@ -35,7 +35,8 @@ FAST = {"AIWYN_RETRIES": "0"}
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-os.execv(sys.executable, [sys.executable, "-m", "aiwyn_async", *sys.argv[1:]])
+# -B: Python would cut off the bytecode that it stores, and could not load it afterwards.
+os.execv(sys.executable, [sys.executable, "-B", "-m", "aiwyn_async", *sys.argv[1:]])
 """
 
 
