@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._database import DatabaseFile
-from duckdb_files import stored_notes
+from duckdb_files import attach_elsewhere, stored_notes
 from model_firm import FirmServer
 
 
@@ -150,12 +148,6 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
     error = attach_elsewhere(path)
     file.close()
     assert "Could not set lock" in error
-
-
-def attach_elsewhere(path: Path) -> str:
-    """Open a database in another process, and return the error."""
-    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
-    return subprocess.run([sys.executable, "-c", attach], capture_output=True, text=True, check=False).stderr
 
 
 class OpenedTwice(DatabaseFile):
