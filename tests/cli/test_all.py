@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -21,7 +22,9 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._cli.all_resources import Outcome, run_all
 from aiwyn_async._cli.resources import RESOURCES
+from aiwyn_async.errors import DecodeError
 from aiwyn_async.export import read_manifest
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli, Done, wait_until
@@ -227,23 +230,26 @@ async def test_interrupted_run_names_finished_resources_and_resumes(
     assert requested == set(NAMES[NAMES.index("invoices") :])
 
 
-@pytest.mark.parametrize("command", [("export", "all", "--to", "firm/"), ("sync", "all", "--to", "x.duckdb")])
 async def test_signal_ends_the_run_although_a_received_row_does_not_decode(
-    command: tuple[str, ...], cli: Cli, box: Sandbox
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The rows that were received before the signal are decoded after it."""
-    box.faults.add(
-        "invoices.search", every=1, mutate=lambda body: body.replace(b'"subtotal":', b'"subtotal":[],"x":')
-    )
-    stalled = box.faults.add("invoices.search", nth=8, times=99, action="stall")
-    process = await cli.start(*command, "--page-size", "10")
-    await wait_until(lambda: stalled.hits > 0)
-    process.send_signal(signal.SIGTERM)
-    out, err = await process.communicate()
-    done = Done(process.returncode or 0, out, err)
-    assert done.code == 143, done.err
-    assert "error: invoices: cannot decode row" in done.err
-    assert (states(done)["invoices"], states(done)["payments"]) == ("- failed", "- not started")
+    is_reading = asyncio.Event()
+
+    async def read(_name: str, _progress: object) -> Outcome:
+        if not is_reading.is_set():
+            is_reading.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        raise DecodeError("cannot decode row 1")
+
+    run = asyncio.create_task(run_all(CLIENT, NAMES, read, advice="", json=False))
+    await is_reading.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    result = states(Done(0, b"", capsys.readouterr().err.encode()))
+    assert list(result.values()) == ["- failed", *["- not started"] * (len(NAMES) - 1)]
 
 
 async def test_resume_of_a_replacing_run_reads_what_that_run_did_not(
