@@ -157,8 +157,8 @@ def test_row_that_does_not_decode_can_be_skipped(
     head = b'{"id":%d,' % odd
 
     def mutate(body: bytes) -> bytes:
-        before, found, row = body.partition(head)
-        return before + spoil(head, row) if found else body
+        before, start, row = body.partition(head)
+        return before + spoil(start, row) if start else body
 
     for route in ("invoices.search", "payments.list"):
         box.faults.add(route, every=1, mutate=mutate)
