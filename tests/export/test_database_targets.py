@@ -20,7 +20,7 @@ from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import _database as database
 from aiwyn_async.sync import sync
 from broken_exports import is_late
-from duckdb_files import attach_elsewhere, query
+from duckdb_files import query
 
 Firm = tuple[Sandbox, AiwynClient]
 
@@ -325,30 +325,4 @@ async def test_failed_export_retains_the_old_table(firm: Firm, tmp_path: Path) -
     box.faults.add("invoices.list", times=99, status=500, match=is_late)
     with pytest.raises(ServerError):
         await export(aiwyn.invoices.list(page_size=20), target, force=True)
-    assert query(target, "SELECT count(*) FROM invoices") == [(5,)]
-
-
-class UsedBySync(duckdb_format.DatabaseFile):
-    """A sync of the process looks at the file while the table is replaced."""
-
-    error_elsewhere = ""
-
-    def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        other = database.DatabaseFile(path)
-        with pytest.raises(StorageError, match="in use"):
-            other.open()
-        other.close()
-        self.error_elsewhere = attach_elsewhere(path)
-        super()._check_names(path, connection)
-
-
-def test_refused_sync_leaves_the_lock_of_an_export_in_the_process(tmp_path: Path) -> None:
-    target, new = tmp_path / "x.duckdb", tmp_path / "new.duckdb"
-    for path, rows in ((target, 3), (new, 5)):
-        with duckdb.connect(str(path)) as file:
-            file.execute(f"CREATE TABLE invoices AS SELECT range AS id FROM range({rows})")
-    shared = UsedBySync("invoices")
-    for step in (lambda: shared.check(target), lambda: shared.write(new, target)):
-        step()
-        assert "Could not set lock" in shared.error_elsewhere
     assert query(target, "SELECT count(*) FROM invoices") == [(5,)]

@@ -15,9 +15,10 @@ from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWa
 from aiwyn_async._core.duckdb_sql import HELD
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
+from aiwyn_async.export._formats.duckdb import DatabaseFile as ExportDatabaseFile
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._database import DatabaseFile
-from duckdb_files import attach_elsewhere, stored_notes
+from duckdb_files import attach_elsewhere, query, stored_notes
 from model_firm import FirmServer
 
 
@@ -148,6 +149,32 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
     error = attach_elsewhere(path)
     file.close()
     assert "Could not set lock" in error
+
+
+class UsedBySync(ExportDatabaseFile):
+    """A sync of the process looks at the file while the table is replaced."""
+
+    error_elsewhere = ""
+
+    def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        other = DatabaseFile(path)
+        with pytest.raises(StorageError, match="in use"):
+            other.open()
+        other.close()
+        self.error_elsewhere = attach_elsewhere(path)
+        super()._check_names(path, connection)
+
+
+def test_refused_sync_leaves_the_lock_of_an_export_in_the_process(tmp_path: Path) -> None:
+    target, new = tmp_path / "x.duckdb", tmp_path / "new.duckdb"
+    for path, rows in ((target, 3), (new, 5)):
+        with duckdb.connect(str(path)) as file:
+            file.execute(f"CREATE TABLE invoices AS SELECT range AS id FROM range({rows})")
+    shared = UsedBySync("invoices")
+    for step in (lambda: shared.check(target), lambda: shared.write(new, target)):
+        step()
+        assert "Could not set lock" in shared.error_elsewhere
+    assert query(target, "SELECT count(*) FROM invoices") == [(5,)]
 
 
 class OpenedTwice(DatabaseFile):
