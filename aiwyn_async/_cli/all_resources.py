@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -37,6 +38,8 @@ PATH_ERRORS: Final = (
     NotADirectoryError,
     PermissionError,
 )
+# Names of DuckDB's classes, which is an extra: errors of a value or of one table, such as a unique index.
+TABLE_ERRORS: Final = frozenset({"DataError", "IntegrityError", "NotSupportedError", "ProgrammingError"})
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +97,7 @@ async def run_all(
                         raise
                     outcomes[name] = _failed(error)
                     write_error(f"error: {name}: {error_text(error)}")
+                    _raise_if_cancelled()
                     if await _concerns_all(error, client, (each for each in resources if each != name)):
                         stopped_by = error
                         break
@@ -101,6 +105,13 @@ async def run_all(
     finally:  # also of an interrupted run
         _write_summary(outcomes, json=json)
     return _end(outcomes, stopped_by, advice)
+
+
+def _raise_if_cancelled() -> None:
+    """Cancel the run: an error of rows that are written after Ctrl-C replaces the cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _failed(error: AiwynError) -> Outcome:
@@ -121,7 +132,9 @@ async def _concerns_all(error: AiwynError, client: AiwynClient, others: Iterable
         # A server may refuse one endpoint with 401; a token that expired is refused by all.
         return error.path == client.config.token_path or not await _is_token_accepted(client, others)
     if isinstance(error, StorageError):
-        return error.__cause__ is not None and not isinstance(error.__cause__, PATH_ERRORS)
+        cause = error.__cause__
+        is_of_table = not TABLE_ERRORS.isdisjoint(kind.__name__ for kind in type(cause).__mro__)
+        return not (cause is None or isinstance(cause, PATH_ERRORS) or is_of_table)
     return isinstance(error, TokenExchangeError) or _is_usage(error)
 
 

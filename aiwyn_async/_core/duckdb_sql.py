@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,8 +22,8 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
-HELD: Final[set[tuple[int, int]]] = set()
-"""The database files that this process has open for writing."""
+HELD: Final[set[tuple[int, int] | Path]] = set()
+"""The database files that this process has open for writing; by path while one is created."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -42,8 +44,21 @@ def is_database(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether this process has a database file open for writing."""
-    return file_id(path.stat()) in HELD
+    """Return whether this process has a database file open for writing, or creates it."""
+    return path.resolve() in HELD or file_id(path.stat()) in HELD
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Generator[None]:
+    """Keep others of this process from opening a database file, which is attached within this context."""
+    identity = file_id(path.stat())
+    is_held_by_others = identity in HELD  # DuckDB refuses the file then
+    HELD.add(identity)
+    try:
+        yield
+    finally:
+        if not is_held_by_others:
+            HELD.discard(identity)
 
 
 def file_id(status: os.stat_result) -> tuple[int, int]:

@@ -241,6 +241,7 @@ class _PageConverter:
             return page.items
         rows = PageRows([page], self.read.on_bad_row, self.read.query.key)
         table = to_table(self.read, self._schema, rows)
+        self.read.record(rows.counts, rows.bad_rows)
         check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
         return table
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import shutil
 from collections.abc import Generator, Iterable
@@ -86,7 +87,7 @@ class DatabaseFile:
         self._log = path.with_name(f"{path.name}.wal")
         self._spill = path.with_name(f".{path.name}.spill")
         self._content: BinaryIO | None = None
-        self._held: tuple[int, int] | None = None
+        self._held: tuple[int, int] | Path | None = None
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -104,7 +105,7 @@ class DatabaseFile:
             self._attach(is_new=is_new)
             # To close it earlier than DuckDB's own would release the lock.
             self._content = self.path.open("rb", buffering=0)
-            self._hold()
+            self._hold(file_id(self.path.stat()))
             # What exceeds the memory limit is clients' data too; by default it goes to the current directory.
             self._spill.mkdir(mode=0o700, exist_ok=True)
             self._connection.execute("SET temp_directory = ?", [str(self._spill)])
@@ -112,13 +113,12 @@ class DatabaseFile:
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
 
-    def _hold(self) -> None:
-        """Keep others of this process from opening the file, also while DuckDB replays its log."""
-        identity = file_id(self.path.stat())
+    def _hold(self, identity: tuple[int, int] | Path) -> None:
+        """Keep others of this process from opening the file, also while DuckDB creates or replays it."""
         if identity not in HELD:
+            HELD.add(identity)
             self._release()
             self._held = identity
-            HELD.add(identity)
 
     def _release(self) -> None:
         if self._held is not None:
@@ -127,8 +127,7 @@ class DatabaseFile:
 
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
-        if not is_new:
-            self._hold()
+        self._hold(self.path.resolve() if is_new else file_id(self.path.stat()))
         try:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
         except duckdb.Error as error:
@@ -138,6 +137,7 @@ class DatabaseFile:
                 raise
             # A run was killed, or the disk was full, while the file was created; it has no content.
             self.path.unlink()
+            self._hold(self.path.resolve())
             self._connection.execute(attach_new(str(self.path), sql.ATTACHED))
 
     def _check_target(self) -> bool:
@@ -212,6 +212,7 @@ class DatabaseFile:
         self._connection.execute("BEGIN")
         try:
             yield
+            self._check_in_place()
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise
@@ -219,6 +220,16 @@ class DatabaseFile:
         if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._connection.execute(f"CHECKPOINT {sql.ATTACHED}")
             self.restrict_log()
+
+    def _check_in_place(self) -> None:
+        """Refuse to commit to a file that no longer has its name: nobody would find the rows.
+
+        Raises:
+            StorageError: the file was removed or replaced.
+        """
+        file = None if self._content is None else os.fstat(self._content.fileno())
+        if file is None or not self.path.exists() or file_id(file) != file_id(self.path.stat()):
+            raise StorageError(f"{self.path} was removed or replaced during the sync; run the sync again")
 
     def restrict_log(self) -> None:
         """Create the log with a write that contains no client data, and restrict its mode.

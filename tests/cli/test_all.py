@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -21,7 +22,9 @@ import msgspec
 import pytest
 
 from aiwyn_async import AiwynClient
+from aiwyn_async._cli.all_resources import Outcome, run_all
 from aiwyn_async._cli.resources import RESOURCES
+from aiwyn_async.errors import DecodeError
 from aiwyn_async.export import read_manifest
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli, Done, wait_until
@@ -35,7 +38,8 @@ FAST = {"AIWYN_RETRIES": "0"}
 LIMITED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-os.execv(sys.executable, [sys.executable, "-m", "aiwyn_async", *sys.argv[1:]])
+# -B: Python would cut off the bytecode that it stores, and could not load it afterwards.
+os.execv(sys.executable, [sys.executable, "-B", "-m", "aiwyn_async", *sys.argv[1:]])
 """
 
 
@@ -226,6 +230,28 @@ async def test_interrupted_run_names_finished_resources_and_resumes(
     assert requested == set(NAMES[NAMES.index("invoices") :])
 
 
+async def test_signal_ends_the_run_although_a_received_row_does_not_decode(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The rows that were received before the signal are decoded after it."""
+    is_reading = asyncio.Event()
+
+    async def read(_name: str, _progress: object) -> Outcome:
+        if not is_reading.is_set():
+            is_reading.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        raise DecodeError("cannot decode row 1")
+
+    run = asyncio.create_task(run_all(CLIENT, NAMES, read, advice="", json=False))
+    await is_reading.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    result = states(Done(0, b"", capsys.readouterr().err.encode()))
+    assert list(result.values()) == ["- failed", *["- not started"] * (len(NAMES) - 1)]
+
+
 async def test_resume_of_a_replacing_run_reads_what_that_run_did_not(
     cli: Cli, box: Sandbox, tmp_path: Path
 ) -> None:
@@ -371,6 +397,22 @@ async def test_table_that_sync_refuses_does_not_stop_the_others(cli: Cli, tmp_pa
         other.execute("CREATE TABLE contacts (id INTEGER)")
     done = await cli.run("sync", "all", "--to", "firm.duckdb")
     assert (done.code, states(done)["contacts"]) == (5, "- failed"), done.err
+    assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
+
+
+async def test_constraint_of_one_table_does_not_stop_the_others(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    command = ("sync", "all", "--to", "firm.duckdb")
+    assert (await cli.run(*command)).code == 0
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute('CREATE UNIQUE INDEX own ON invoices ("invoiceNumber")')
+        row = other.execute('SELECT "invoiceNumber" FROM invoices').fetchone()
+    assert row is not None
+    box.insert("invoices", {"invoiceNumber": row[0]})
+    done = await cli.run(*command)
+    assert (done.code, states(done)["invoices"]) == (5, "- failed"), done.err
+    assert "violates unique constraint" in done.err
     assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
 
 

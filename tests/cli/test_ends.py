@@ -387,7 +387,8 @@ async def test_failure_before_the_first_part_claims_no_saved_parts(
 async def test_sandbox_that_the_disk_refuses_ends_in_one_line(command: tuple[str, ...], cli: Cli) -> None:
     code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); {EXECUTE}"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code, "-m", "aiwyn_async", *command),
+        # -B: Python would cut off the bytecode that it stores, and could not load it afterwards.
+        *(sys.executable, "-c", code, "-B", "-m", "aiwyn_async", *command),
         cwd=cli.folder,
         env=cli.env,
         stderr=subprocess.PIPE,

@@ -132,22 +132,41 @@ def test_row_that_does_not_decode_loads_nothing(box: Sandbox, connect: Connect, 
     assert "subtotal" in str(cause_in(raised.value, DecodeError))
 
 
+def not_json(head: bytes, row: bytes) -> bytes:
+    return head + b'"x":NaN,' + row
+
+
+def of_another_type(head: bytes, row: bytes) -> bytes:
+    """Return JSON that decodes only as long as nobody needs its amount."""
+    return head + row.replace(b'mount":', b'mount":"a lot","x":', 1)
+
+
+@pytest.mark.parametrize("spoil", [not_json, of_another_type])
 @pytest.mark.parametrize("resource", ["invoices", "payments"])
 def test_row_that_does_not_decode_can_be_skipped(
+    *,
     resource: str,
+    spoil: Callable[[bytes, bytes], bytes],
     box: Sandbox,
     connect: Connect,
     pipeline: Any,
     path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     odd = min(sandbox_rows(box, resource))
     head = b'{"id":%d,' % odd
+
+    def mutate(body: bytes) -> bytes:
+        before, start, row = body.partition(head)
+        return before + spoil(start, row) if start else body
+
     for route in ("invoices.search", "payments.list"):
-        box.faults.add(route, every=1, mutate=lambda body: body.replace(head, head + b'"x":NaN,'))
+        box.faults.add(route, every=1, mutate=mutate)
     with pytest.raises(PipelineStepFailed):
         pipeline.run(aiwyn_source([resource], connect=connect))
     pipeline.run(aiwyn_source([resource], connect=connect, on_bad_row="skip"))
     assert set(sandbox_rows(box, resource)) - set(loaded_rows(path, resource)) == {odd}
+    assert f"{resource}: 1 rows do not decode and were left out" in caplog.messages
 
 
 def test_bookmark_does_not_move_if_the_load_does_not_happen(

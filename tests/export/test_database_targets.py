@@ -20,6 +20,7 @@ from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import _database as database
 from aiwyn_async.sync import sync
 from broken_exports import is_late
+from duckdb_files import query
 
 Firm = tuple[Sandbox, AiwynClient]
 
@@ -45,11 +46,6 @@ def leave_log(path: Path, *statements: str) -> Path:
     log = path.with_name(f"{path.name}.wal")
     assert log.stat().st_size
     return log
-
-
-def query(path: Path, statement: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(path), read_only=True) as file:
-        return file.execute(statement).fetchall()
 
 
 def make_firm_file(path: Path) -> None:

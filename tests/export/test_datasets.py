@@ -16,6 +16,8 @@ import pytest
 from aiwyn_async import AiwynClient, AiwynError
 from aiwyn_async.errors import CheckpointError, ConfigurationError, ExportError
 from aiwyn_async.export import export, read_manifest
+from aiwyn_async.export._dataset.folder import LocalFolder
+from aiwyn_async.export._dataset.state import UNFINISHED
 from aiwyn_async.sandbox import Sandbox
 
 Firm = tuple[Sandbox, AiwynClient]
@@ -236,6 +238,25 @@ async def test_two_exports_to_one_dataset_are_refused(firm: Firm, tmp_path: Path
     assert all(
         isinstance(error, ExportError) and "another export is writing" in str(error) for error in errors
     )
+    assert read(tmp_path / "x").num_rows == 600
+
+
+async def test_unfinished_run_that_is_removed_during_an_export_is_an_error(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, aiwyn = firm
+    write = LocalFolder.write
+
+    def write_and_remove(self: LocalFolder, name: str, content: bytes) -> None:
+        write(self, name, content)
+        if name == UNFINISHED:
+            self.remove(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFolder, "write", write_and_remove)
+        with pytest.raises(ExportError, match="or files of this one were removed"):
+            await export(aiwyn.invoices.pull(), f"{tmp_path}/x/")
+    await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", replace=True)
     assert read(tmp_path / "x").num_rows == 600
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-__all__ = ["query", "stored_notes"]
+__all__ = ["attach_elsewhere", "query", "stored_notes"]
+
+
+def attach_elsewhere(path: Path) -> str:
+    """Open a database in another process, and return the error."""
+    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
+    return subprocess.run([sys.executable, "-c", attach], capture_output=True, text=True, check=False).stderr
 
 
 def query(path: Path, sql: str) -> list[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,13 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
+from aiwyn_async._core.duckdb_sql import HELD
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
+from aiwyn_async.export._formats.duckdb import DatabaseFile as ExportDatabaseFile
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._database import DatabaseFile
-from duckdb_files import stored_notes
+from duckdb_files import attach_elsewhere, query, stored_notes
 from model_firm import FirmServer
 
 
@@ -146,10 +146,78 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
         await sync(reader.invoices, path)
     with pytest.raises(ExportError, match="in use"):
         await export(reader.invoices.search(), path, table="other", force=True)
-    attach = f"import duckdb; duckdb.connect().execute(\"ATTACH '{path}' AS other\")"
-    other = subprocess.run([sys.executable, "-c", attach], capture_output=True, check=False)
+    error = attach_elsewhere(path)
     file.close()
-    assert b"Could not set lock" in other.stderr
+    assert "Could not set lock" in error
+
+
+class UsedBySync(ExportDatabaseFile):
+    """A sync of the process looks at the file while the table is replaced."""
+
+    error_elsewhere = ""
+
+    def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        other = DatabaseFile(path)
+        with pytest.raises(StorageError, match="in use"):
+            other.open()
+        other.close()
+        self.error_elsewhere = attach_elsewhere(path)
+        super()._check_names(path, connection)
+
+
+def test_refused_sync_leaves_the_lock_of_an_export_in_the_process(tmp_path: Path) -> None:
+    target, new = tmp_path / "x.duckdb", tmp_path / "new.duckdb"
+    for path, rows in ((target, 3), (new, 5)):
+        with duckdb.connect(str(path)) as file:
+            file.execute(f"CREATE TABLE invoices AS SELECT range AS id FROM range({rows})")
+    shared = UsedBySync("invoices")
+    for step in (lambda: shared.check(target), lambda: shared.write(new, target)):
+        step()
+        assert "Could not set lock" in shared.error_elsewhere
+    assert query(target, "SELECT count(*) FROM invoices") == [(5,)]
+
+
+class OpenedTwice(DatabaseFile):
+    """Another sync of the process opens the file as soon as DuckDB has created it."""
+
+    def _attach(self, *, is_new: bool) -> None:
+        super()._attach(is_new=is_new)
+        other = DatabaseFile(self.path)
+        with pytest.raises(StorageError, match="in use"):
+            other.open()
+        other.close()
+
+
+def test_new_file_stays_locked_if_another_sync_of_the_process_opens_it(path: Path) -> None:
+    file = OpenedTwice(path)
+    file.open()
+    error = attach_elsewhere(path)
+    file.close()
+    assert "Could not set lock" in error
+    assert not HELD
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_file_that_is_removed_or_replaced_during_a_sync_is_an_error(
+    is_replaced: bool, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    served.firm.put(2, "2025-03-02T02:00:00Z")
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+
+    def remove(_: object) -> None:
+        if is_replaced:
+            copy.replace(path)
+        else:
+            path.unlink()
+
+    with pytest.raises(StorageError, match=r"firm\.duckdb was removed or replaced during the sync"):
+        await sync(reader.invoices, path, on_progress=remove)
+    assert path.exists() == is_replaced
+    assert (await sync(reader.invoices, path)).complete
+    assert stored_notes(path) == served.firm.notes()
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000, 12287])

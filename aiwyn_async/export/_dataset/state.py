@@ -199,7 +199,8 @@ class DatasetState(State[DatasetManifest]):
     def _error_of_another_export(self) -> AnotherExportError:
         name = self._folder.name
         return AnotherExportError(
-            f"another export is writing into {name}; wait for it, or use another folder"
+            f"another export is writing into {name}, or files of this one were removed; "
+            "wait for the other one and export again, or use another folder"
         )
 
 

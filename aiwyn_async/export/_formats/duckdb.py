@@ -20,6 +20,7 @@ from aiwyn_async._core.duckdb_sql import (
     IN_USE,
     attach_existing,
     attach_new,
+    hold,
     identifier,
     is_database,
     lacks_locks,
@@ -81,7 +82,7 @@ class DatabaseFile:
         """
         if not is_database(path):
             return
-        with _errors(path, self._table), _connect(path) as connection:
+        with hold(path), _errors(path, self._table), _connect(path) as connection:
             try:
                 connection.execute(attach_existing(str(path), "file"))
             except duckdb.Error as error:
@@ -107,7 +108,7 @@ class DatabaseFile:
         """
         if not is_database(path):
             return False
-        with _errors(path, self._table), _connect(new) as connection:
+        with hold(path), _errors(path, self._table), _connect(new) as connection:
             self._attach(path, connection)
             self._check_names(path, connection)
             connection.execute(f"{attach_existing(str(new), 'new')} (READ_ONLY)")
