@@ -23,6 +23,7 @@ from aiwyn_async._core.duckdb_sql import (
     IN_USE,
     attach_existing,
     attach_new,
+    check_held_once,
     content_ids,
     file_id,
     is_database,
@@ -115,19 +116,20 @@ class DatabaseFile:
 
     def _hold(self, identity: tuple[int, int] | Path) -> None:
         """Keep others of this process from opening the file, also while DuckDB creates or replays it."""
-        if identity not in HELD:
-            HELD.add(identity)
-            self._release()
-            self._held = identity
+        HELD.append(identity)
+        self._release()
+        self._held = identity
 
     def _release(self) -> None:
         if self._held is not None:
-            HELD.discard(self._held)
+            HELD.remove(self._held)
             self._held = None
 
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
-        self._hold(self.path.resolve() if is_new else file_id(self.path.stat()))
+        identity = self.path.resolve() if is_new else file_id(self.path.stat())
+        self._hold(identity)
+        check_held_once(identity)
         try:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
         except duckdb.Error as error:
@@ -178,10 +180,10 @@ class DatabaseFile:
         try:
             self._connection.close()
         finally:
-            self._release()
-        if self._content is not None:
-            self._content.close()
-            shutil.rmtree(self._spill, ignore_errors=True)
+            if self._content is not None:
+                self._content.close()
+                shutil.rmtree(self._spill, ignore_errors=True)
+            self._release()  # at the end: to close the content would release the lock of the next user
 
     def execute(self, *statements: str) -> None:
         for statement in statements:
