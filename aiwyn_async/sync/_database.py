@@ -178,7 +178,8 @@ class DatabaseFile:
     def close(self) -> None:
         """Write the log into the file and release it."""
         try:
-            self._connection.close()
+            if "_connection" in vars(self):
+                self._connection.close()
         finally:
             if self._content is not None:
                 self._content.close()

@@ -16,6 +16,7 @@ from aiwyn_async._core.duckdb_sql import HELD, hold
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
 from aiwyn_async.export._formats.duckdb import DatabaseFile as ExportDatabaseFile
+from aiwyn_async.sync import _database as database
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._database import DatabaseFile
 from duckdb_files import attach_elsewhere, query, stored_notes
@@ -235,6 +236,15 @@ def test_file_cannot_be_opened_before_its_last_user_has_closed_it(path: Path) ->
     error = attach_elsewhere(path)
     other.close()
     assert "Could not set lock" in error
+    assert not HELD
+
+
+def test_duckdb_that_does_not_start_is_a_storage_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(database.OPTIONS, "memory_limit", "none at all")
+    file = DatabaseFile(path)
+    with pytest.raises(StorageError, match="DuckDB cannot update"):
+        file.open()
+    file.close()
     assert not HELD
 
 
