@@ -85,14 +85,21 @@ class DatabaseFile:
                 f"{path.with_suffix('.duckdb').name}, or use export() for a {path.suffix} file"
             )
         self.path = path
-        self._log = path.with_name(f"{path.name}.wal")
-        self._spill = path.with_name(f".{path.name}.spill")
+        self._place = path
         self._content: BinaryIO | None = None
         self._held: tuple[int, int] | Path | None = None
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
+
+    @property
+    def _log(self) -> Path:
+        return self._place.with_name(f"{self.path.name}.wal")
+
+    @property
+    def _spill(self) -> Path:
+        return self._place.with_name(f".{self.path.name}.spill")
 
     def open(self) -> None:
         """Open or create the file.
@@ -101,6 +108,7 @@ class DatabaseFile:
             StorageError: the file cannot be opened, is in use, or is not a DuckDB database.
         """
         with disk_errors(self.path, "open"):
+            self._place = self.path.absolute()  # the program may change its folder
             is_new = self._check_target()
         with self.errors():
             self._attach(is_new=is_new)
@@ -231,7 +239,7 @@ class DatabaseFile:
             StorageError: the file was removed or replaced.
         """
         file = None if self._content is None else os.fstat(self._content.fileno())
-        if file is None or not self.path.exists() or file_id(file) != file_id(self.path.stat()):
+        if file is None or not self._place.exists() or file_id(file) != file_id(self._place.stat()):
             raise StorageError(f"{self.path} was removed or replaced during the sync; run the sync again")
 
     def restrict_log(self) -> None:

@@ -248,6 +248,18 @@ def test_duckdb_that_does_not_start_is_a_storage_error(path: Path, monkeypatch: 
     assert not HELD
 
 
+async def test_program_may_change_its_folder_during_a_sync(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    monkeypatch.chdir(tmp_path / "a")
+    await sync(reader.invoices, "firm.duckdb", on_progress=lambda _: monkeypatch.chdir(tmp_path / "b"))
+    assert [file.relative_to(tmp_path) for file in tmp_path.glob("*/*")] == [Path("a/firm.duckdb")]
+    assert stored_notes(tmp_path / "a/firm.duckdb") == served.firm.notes()
+
+
 @pytest.mark.parametrize("is_replaced", [False, True])
 async def test_file_that_is_removed_or_replaced_during_a_sync_is_an_error(
     is_replaced: bool, served: FirmServer, reader: AiwynClient, path: Path
