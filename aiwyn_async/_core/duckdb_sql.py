@@ -22,8 +22,8 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
-HELD: Final[set[tuple[int, int] | Path]] = set()
-"""The database files that this process has open for writing; by path while one is created."""
+HELD: Final[list[tuple[int, int] | Path]] = []
+"""The database files that this process opens for writing, once per user; by path while one is created."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -50,15 +50,28 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def hold(path: Path) -> Generator[None]:
-    """Keep others of this process from opening a database file, which is attached within this context."""
+    """Keep others of this process from opening a database file, which is attached within this context.
+
+    Raises:
+        BlockingIOError: another one of this process has it.
+    """
     identity = file_id(path.stat())
-    is_held_by_others = identity in HELD  # DuckDB refuses the file then
-    HELD.add(identity)
+    HELD.append(identity)
     try:
+        check_held_once(identity)
         yield
     finally:
-        if not is_held_by_others:
-            HELD.discard(identity)
+        HELD.remove(identity)
+
+
+def check_held_once(identity: tuple[int, int] | Path) -> None:
+    """Refuse a file that another user of this process still has: to close it would release any later lock.
+
+    Raises:
+        BlockingIOError: with words of ``IN_USE``.
+    """
+    if HELD.count(identity) > 1:
+        raise BlockingIOError(f"{IN_USE[-1]} by this process")
 
 
 def file_id(status: os.stat_result) -> tuple[int, int]:

@@ -144,7 +144,6 @@ class FullScan(Generic[RowT]):
         self._previous = current
         max_scans = MAX_SCANS if self._has_keys else MAX_SCANS_WITHOUT_KEY
         if report.scans_agree or report.scans >= max_scans:
-            report.rows_yielded += report.bad_rows
             report.unaccounted_rows = max(0, (report.total_count_at_end or 0) - report.rows_yielded)
             report.finished = True
 
@@ -165,6 +164,7 @@ class FullScan(Generic[RowT]):
         report.duplicates += added.duplicates
         if self._has_keys or report.scans == 0:  # with keys, a scan has no bad row of earlier ones
             report.bad_rows += added.bad_rows
+            report.rows_yielded += added.bad_rows
             self.bad_rows += scan.bad_rows
         report.repaired_rows = max(report.repaired_rows, added.repaired_rows)
         report.unknown_fields = added.unknown_fields | report.unknown_fields

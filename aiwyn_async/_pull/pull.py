@@ -250,8 +250,7 @@ class _PullIteration(Generic[RowT]):
         report.fallback_reason = reason
         # Everything is read again: what an earlier pull could not read, and what it yielded.
         report.missing, report.earlier_problems, report.unstable_pages = [], EarlierProblems(), 0
-        # The scan adds bad rows at its end.
-        report.rows_yielded -= self._yielded_before + report.bad_rows
+        report.rows_yielded -= self._yielded_before
         self._yielded_before = 0
         scan = self._full_scan(report, yielded)
         scan.bad_rows += reader.bad_rows

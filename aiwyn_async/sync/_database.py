@@ -23,6 +23,7 @@ from aiwyn_async._core.duckdb_sql import (
     IN_USE,
     attach_existing,
     attach_new,
+    check_held_once,
     content_ids,
     file_id,
     is_database,
@@ -84,14 +85,21 @@ class DatabaseFile:
                 f"{path.with_suffix('.duckdb').name}, or use export() for a {path.suffix} file"
             )
         self.path = path
-        self._log = path.with_name(f"{path.name}.wal")
-        self._spill = path.with_name(f".{path.name}.spill")
+        self._place = path
         self._content: BinaryIO | None = None
         self._held: tuple[int, int] | Path | None = None
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
+
+    @property
+    def _log(self) -> Path:
+        return self._place.with_name(f"{self.path.name}.wal")
+
+    @property
+    def _spill(self) -> Path:
+        return self._place.with_name(f".{self.path.name}.spill")
 
     def open(self) -> None:
         """Open or create the file.
@@ -100,6 +108,7 @@ class DatabaseFile:
             StorageError: the file cannot be opened, is in use, or is not a DuckDB database.
         """
         with disk_errors(self.path, "open"):
+            self._place = self.path.absolute()  # the program may change its folder
             is_new = self._check_target()
         with self.errors():
             self._attach(is_new=is_new)
@@ -115,19 +124,20 @@ class DatabaseFile:
 
     def _hold(self, identity: tuple[int, int] | Path) -> None:
         """Keep others of this process from opening the file, also while DuckDB creates or replays it."""
-        if identity not in HELD:
-            HELD.add(identity)
-            self._release()
-            self._held = identity
+        HELD.append(identity)
+        self._release()
+        self._held = identity
 
     def _release(self) -> None:
         if self._held is not None:
-            HELD.discard(self._held)
+            HELD.remove(self._held)
             self._held = None
 
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
-        self._hold(self.path.resolve() if is_new else file_id(self.path.stat()))
+        identity = self.path.resolve() if is_new else file_id(self.path.stat())
+        self._hold(identity)
+        check_held_once(identity)
         try:
             self._connection.execute(attach(str(self.path), sql.ATTACHED))
         except duckdb.Error as error:
@@ -176,12 +186,13 @@ class DatabaseFile:
     def close(self) -> None:
         """Write the log into the file and release it."""
         try:
-            self._connection.close()
+            if "_connection" in vars(self):
+                self._connection.close()
         finally:
-            self._release()
-        if self._content is not None:
-            self._content.close()
-            shutil.rmtree(self._spill, ignore_errors=True)
+            if self._content is not None:
+                self._content.close()
+                shutil.rmtree(self._spill, ignore_errors=True)
+            self._release()  # at the end: to close the content would release the lock of the next user
 
     def execute(self, *statements: str) -> None:
         for statement in statements:
@@ -228,7 +239,7 @@ class DatabaseFile:
             StorageError: the file was removed or replaced.
         """
         file = None if self._content is None else os.fstat(self._content.fileno())
-        if file is None or not self.path.exists() or file_id(file) != file_id(self.path.stat()):
+        if file is None or not self._place.exists() or file_id(file) != file_id(self._place.stat()):
             raise StorageError(f"{self.path} was removed or replaced during the sync; run the sync again")
 
     def restrict_log(self) -> None:

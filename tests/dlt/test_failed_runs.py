@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import signal
 import threading
 from collections.abc import Callable
@@ -167,6 +168,21 @@ def test_row_that_does_not_decode_can_be_skipped(
     pipeline.run(aiwyn_source([resource], connect=connect, on_bad_row="skip"))
     assert set(sandbox_rows(box, resource)) - set(loaded_rows(path, resource)) == {odd}
     assert f"{resource}: 1 rows do not decode and were left out" in caplog.messages
+
+
+def test_skipped_row_does_not_hide_a_missing_one(box: Sandbox, connect: Connect, pipeline: Any) -> None:
+    def spoil(body: bytes) -> bytes:
+        page = json.loads(body)
+        (rows,) = (value for value in page.values() if isinstance(value, list))
+        for row in rows[1:2]:
+            row["amount"] = "a lot"
+        del rows[:1]
+        return json.dumps(page).encode()
+
+    box.faults.add("payments.list", every=1, mutate=spoil)
+    with pytest.raises(PipelineStepFailed) as raised:
+        pipeline.run(aiwyn_source(["payments"], connect=connect, on_bad_row="skip"))
+    assert "1 rows counted by the server were not received" in str(cause_in(raised.value, IncompleteError))
 
 
 def test_bookmark_does_not_move_if_the_load_does_not_happen(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import pyarrow as pa
 import pytest
 
 from aiwyn_async import AiwynClient, DecodeError, ServerError
@@ -24,6 +27,33 @@ async def test_full_scan_counts_a_bad_row_once(aiwyn: AiwynClient, box: Sandbox)
     assert pull.report.scans == 2
     assert pull.report.bad_rows == len(pull.bad_rows)
     assert pull.report.bad_rows > 0
+
+
+@pytest.mark.parametrize("as_arrow", [False, True])
+async def test_bad_row_of_a_full_scan_does_not_hide_a_missing_one(
+    as_arrow: bool, aiwyn: AiwynClient, box: Sandbox
+) -> None:
+    """An Arrow reader converts rows, and counts the bad ones, while pages are read."""
+
+    def spoil(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        for row in page["deid_invoice"][1:2]:
+            row["totalAmount"] = "a lot"
+        del page["deid_invoice"][:1]
+        return msgspec.json.encode(page)
+
+    def is_first_page(body: Any) -> bool:
+        return bool(body["page"] == 0)
+
+    box.faults.add("invoices.search", every=1, match=is_first_page, mutate=spoil)
+    pull = aiwyn.invoices.pull(paging="page", page_size=1000, on_bad_row="skip")
+    if as_arrow:
+        await asyncio.to_thread(lambda: pa.RecordBatchReader.from_stream(pull).read_all())
+    else:
+        await pull.collect()
+    count = pull.report.total_count_at_end
+    assert (pull.report.rows_yielded, pull.report.bad_rows) == ((count or 0) - 1, 1)
+    assert "1 rows counted by the server were not received" in pull.report.blocking_problems()
 
 
 async def test_full_scan_ends_at_a_row_that_does_not_decode(aiwyn: AiwynClient, box: Sandbox) -> None:

@@ -12,10 +12,11 @@ import duckdb
 import pytest
 
 from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
-from aiwyn_async._core.duckdb_sql import HELD
+from aiwyn_async._core.duckdb_sql import HELD, hold
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
 from aiwyn_async.export._formats.duckdb import DatabaseFile as ExportDatabaseFile
+from aiwyn_async.sync import _database as database
 from aiwyn_async.sync import sync
 from aiwyn_async.sync._database import DatabaseFile
 from duckdb_files import attach_elsewhere, query, stored_notes
@@ -195,6 +196,68 @@ def test_new_file_stays_locked_if_another_sync_of_the_process_opens_it(path: Pat
     file.close()
     assert "Could not set lock" in error
     assert not HELD
+
+
+def test_file_stays_locked_after_an_export_that_ends_while_a_sync_opens_it(path: Path) -> None:
+    duckdb.connect(str(path)).close()
+    file, other = DatabaseFile(path), DatabaseFile(path)
+    with hold(path), pytest.raises(StorageError, match="in use"):
+        file.open()
+    file.close()
+    file.open()
+    with pytest.raises(StorageError, match="in use"):
+        other.open()
+    other.close()
+    error = attach_elsewhere(path)
+    file.close()
+    assert "Could not set lock" in error
+    assert not HELD
+
+
+class OpenedBeforeItsEnd(DatabaseFile):
+    """Another sync of the process opens the file as soon as DuckDB has closed it."""
+
+    other: DatabaseFile | None = None
+
+    def _release(self) -> None:
+        if self.other is not None:
+            with pytest.raises(StorageError, match="in use"):
+                self.other.open()
+            self.other.close()
+        super()._release()
+
+
+def test_file_cannot_be_opened_before_its_last_user_has_closed_it(path: Path) -> None:
+    file, other = OpenedBeforeItsEnd(path), DatabaseFile(path)
+    file.open()
+    file.other = other
+    file.close()
+    other.open()
+    error = attach_elsewhere(path)
+    other.close()
+    assert "Could not set lock" in error
+    assert not HELD
+
+
+def test_duckdb_that_does_not_start_is_a_storage_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(database.OPTIONS, "memory_limit", "none at all")
+    file = DatabaseFile(path)
+    with pytest.raises(StorageError, match="DuckDB cannot update"):
+        file.open()
+    file.close()
+    assert not HELD
+
+
+async def test_program_may_change_its_folder_during_a_sync(
+    served: FirmServer, reader: AiwynClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    monkeypatch.chdir(tmp_path / "a")
+    await sync(reader.invoices, "firm.duckdb", on_progress=lambda _: monkeypatch.chdir(tmp_path / "b"))
+    assert [file.relative_to(tmp_path) for file in tmp_path.glob("*/*")] == [Path("a/firm.duckdb")]
+    assert stored_notes(tmp_path / "a/firm.duckdb") == served.firm.notes()
 
 
 @pytest.mark.parametrize("is_replaced", [False, True])

@@ -82,7 +82,7 @@ class DatabaseFile:
         """
         if not is_database(path):
             return
-        with hold(path), _errors(path, self._table), _connect(path) as connection:
+        with _errors(path, self._table), hold(path), _connect(path) as connection:
             try:
                 connection.execute(attach_existing(str(path), "file"))
             except duckdb.Error as error:
@@ -108,7 +108,7 @@ class DatabaseFile:
         """
         if not is_database(path):
             return False
-        with hold(path), _errors(path, self._table), _connect(new) as connection:
+        with _errors(path, self._table), hold(path), _connect(new) as connection:
             self._attach(path, connection)
             self._check_names(path, connection)
             connection.execute(f"{attach_existing(str(new), 'new')} (READ_ONLY)")
@@ -172,7 +172,7 @@ def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:
 def _errors(path: Path, table: str) -> Generator[None]:
     try:
         yield
-    except duckdb.Error as error:
+    except (duckdb.Error, BlockingIOError) as error:
         if lacks_locks(str(error)):
             raise ExportError(
                 f"the file system of {path} has no locks, which DuckDB needs; use another disk"
