@@ -22,8 +22,10 @@ STORAGE_VERSION: Final = "v1.2.0"
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
-HELD: Final[list[tuple[int, int] | Path]] = []
-"""The database files that this process opens for writing, once per user; by path while one is created."""
+FileId = tuple[int, int] | str
+"""A file, or its path while it is created. Both are compared without a switch to another thread."""
+HELD: Final[list[FileId]] = []
+"""The database files that this process opens for writing, once per user."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
@@ -45,7 +47,7 @@ def is_database(path: Path) -> bool:
 
 def is_held(path: Path) -> bool:
     """Return whether this process has a database file open for writing, or creates it."""
-    return path.resolve() in HELD or file_id(path.stat()) in HELD
+    return str(path.resolve()) in HELD or file_id(path.stat()) in HELD
 
 
 @contextlib.contextmanager
@@ -64,7 +66,7 @@ def hold(path: Path) -> Generator[None]:
         HELD.remove(identity)
 
 
-def check_held_once(identity: tuple[int, int] | Path) -> None:
+def check_held_once(identity: FileId) -> None:
     """Refuse a file that another user of this process still has: to close it would release any later lock.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 import msgspec
 
 from aiwyn_async._core.check_values import check_value
+from aiwyn_async._core.checks import shown
 from aiwyn_async._html import rows_html
 from aiwyn_async._http.messages import Response, encode_json
 from aiwyn_async.errors import Attempt, CheckpointError, ConfigurationError
@@ -57,7 +58,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
             raise cls._error(f"not a valid {name}") from None
         if version != VERSION:
-            raise cls._error(f"{name} version {version!r} is not supported, only {VERSION}; {cls._fix}")
+            raise cls._error(f"{name} version {shown(version)} is not supported, only {VERSION}; {cls._fix}")
         raise cls._error(f"the {name} is damaged; {cls._fix}")
 
 

@@ -21,6 +21,7 @@ from aiwyn_async._core.duckdb_sql import (
     HEADER_SIZE,
     HELD,
     IN_USE,
+    FileId,
     attach_existing,
     attach_new,
     check_held_once,
@@ -87,7 +88,7 @@ class DatabaseFile:
         self.path = path
         self._place = path
         self._content: BinaryIO | None = None
-        self._held: tuple[int, int] | Path | None = None
+        self._held: FileId | None = None
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -122,7 +123,7 @@ class DatabaseFile:
                 # New, or left by a run that was killed before it restricted the file.
                 restrict_to_owner(self.path)
 
-    def _hold(self, identity: tuple[int, int] | Path) -> None:
+    def _hold(self, identity: FileId) -> None:
         """Keep others of this process from opening the file, also while DuckDB creates or replays it."""
         HELD.append(identity)
         self._release()
@@ -135,7 +136,7 @@ class DatabaseFile:
 
     def _attach(self, *, is_new: bool) -> None:
         attach = attach_new if is_new else attach_existing
-        identity = self.path.resolve() if is_new else file_id(self.path.stat())
+        identity = str(self.path.resolve()) if is_new else file_id(self.path.stat())
         self._hold(identity)
         check_held_once(identity)
         try:
@@ -147,7 +148,7 @@ class DatabaseFile:
                 raise
             # A run was killed, or the disk was full, while the file was created; it has no content.
             self.path.unlink()
-            self._hold(self.path.resolve())
+            self._hold(str(self.path.resolve()))
             self._connection.execute(attach_new(str(self.path), sql.ATTACHED))
 
     def _check_target(self) -> bool:

@@ -72,6 +72,9 @@ async def test_checkpoint_of_another_version_is_named(client: AiwynClient) -> No
     for text in (saved.to_json().replace('"version":1', '"version":99'), '{"version":99,"at":7}'):
         with pytest.raises(CheckpointError, match="checkpoint version 99 is not supported, only 1; start"):
             client.invoices.list(resume=text)
+    with pytest.raises(CheckpointError) as raised:
+        client.invoices.list(resume=json.dumps({"version": "x" * 100_000}))
+    assert len(str(raised.value)) < 500
 
 
 async def test_checkpoint_is_valid_however_its_json_is_written(client: AiwynClient, sandbox: Sandbox) -> None:
