@@ -134,6 +134,22 @@ async def test_log_beside_a_restored_database_is_refused(
     assert stored_notes(path) == firm.notes()
 
 
+def assert_in_use(path: Path) -> None:
+    """A sync of this process is refused."""
+    other = DatabaseFile(path)
+    with pytest.raises(StorageError, match="in use"):
+        other.open()
+    other.close()
+
+
+def assert_locked_until_closed(file: DatabaseFile) -> None:
+    """Another process cannot open the file; nothing is held once it is closed."""
+    error = attach_elsewhere(file.path)
+    file.close()
+    assert "Could not set lock" in error
+    assert not HELD
+
+
 async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
@@ -147,9 +163,7 @@ async def test_refused_sync_leaves_the_lock_of_another_in_the_process(
         await sync(reader.invoices, path)
     with pytest.raises(ExportError, match="in use"):
         await export(reader.invoices.search(), path, table="other", force=True)
-    error = attach_elsewhere(path)
-    file.close()
-    assert "Could not set lock" in error
+    assert_locked_until_closed(file)
 
 
 class UsedBySync(ExportDatabaseFile):
@@ -158,10 +172,7 @@ class UsedBySync(ExportDatabaseFile):
     error_elsewhere = ""
 
     def _check_names(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        other = DatabaseFile(path)
-        with pytest.raises(StorageError, match="in use"):
-            other.open()
-        other.close()
+        assert_in_use(path)
         self.error_elsewhere = attach_elsewhere(path)
         super()._check_names(path, connection)
 
@@ -183,35 +194,24 @@ class OpenedTwice(DatabaseFile):
 
     def _attach(self, *, is_new: bool) -> None:
         super()._attach(is_new=is_new)
-        other = DatabaseFile(self.path)
-        with pytest.raises(StorageError, match="in use"):
-            other.open()
-        other.close()
+        assert_in_use(self.path)
 
 
 def test_new_file_stays_locked_if_another_sync_of_the_process_opens_it(path: Path) -> None:
     file = OpenedTwice(path)
     file.open()
-    error = attach_elsewhere(path)
-    file.close()
-    assert "Could not set lock" in error
-    assert not HELD
+    assert_locked_until_closed(file)
 
 
 def test_file_stays_locked_after_an_export_that_ends_while_a_sync_opens_it(path: Path) -> None:
     duckdb.connect(str(path)).close()
-    file, other = DatabaseFile(path), DatabaseFile(path)
+    file = DatabaseFile(path)
     with hold(path), pytest.raises(StorageError, match="in use"):
         file.open()
     file.close()
     file.open()
-    with pytest.raises(StorageError, match="in use"):
-        other.open()
-    other.close()
-    error = attach_elsewhere(path)
-    file.close()
-    assert "Could not set lock" in error
-    assert not HELD
+    assert_in_use(path)
+    assert_locked_until_closed(file)
 
 
 class OpenedBeforeItsEnd(DatabaseFile):
@@ -233,10 +233,7 @@ def test_file_cannot_be_opened_before_its_last_user_has_closed_it(path: Path) ->
     file.other = other
     file.close()
     other.open()
-    error = attach_elsewhere(path)
-    other.close()
-    assert "Could not set lock" in error
-    assert not HELD
+    assert_locked_until_closed(other)
 
 
 def test_duckdb_that_does_not_start_is_a_storage_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
