@@ -61,5 +61,5 @@ def test_requests_and_clients_leave_nothing_behind(what: str) -> None:
     grown = f"{memory / MEBIBYTE:.1f} MiB, {objects} objects, {files} files, {threads} threads"
     print(f"{what} x {SCALE}: {grown}")  # noqa: T201
     assert memory < 4 * MEBIBYTE
-    assert objects < 500
+    assert objects < 1000  # asyncio keeps up to 100 cancelled timers, of 9 objects each
     assert max(files, threads) <= 0
