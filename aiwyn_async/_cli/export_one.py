@@ -11,13 +11,13 @@ from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.stdout_file import name_of
 from aiwyn_async._core.files import url_of
 from aiwyn_async._pull.progress import Progress
-from aiwyn_async.errors import PaginationError, RequestError, StorageError
+from aiwyn_async.errors import IncompleteError, PaginationError, RequestError, StorageError
 from aiwyn_async.export import ExportResult, Readable
 from aiwyn_async.export import export as export_rows
 from aiwyn_async.export._dataset.state import read_unfinished_run
 from aiwyn_async.export._formats import is_dataset
-from aiwyn_async.export._lock import AnotherExportError
 from aiwyn_async.export._manifest import StoredExport, read_valid_manifest
+from aiwyn_async.export._part_files import AdvisedExportError
 from aiwyn_async.export._staging import unfinished_manifest
 
 
@@ -33,8 +33,8 @@ async def export_one(
     try:
         return await export_rows(read, to, on_progress=on_progress, **options)
     except (RequestError, PaginationError, StorageError) as error:
-        has_fix = "resume" in str(error) or isinstance(error, AnotherExportError)
-        if not has_fix and _has_parts(to):
+        # An export that is incomplete says how to continue itself.
+        if not isinstance(error, (IncompleteError, AdvisedExportError)) and _has_parts(to):
             error.add_note(f"finished parts are saved; {how_to_continue} to continue")
         raise
 

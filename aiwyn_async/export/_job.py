@@ -21,6 +21,7 @@ from aiwyn_async._pull.progress import Progress, to_progress
 from aiwyn_async.errors import CheckpointError, ExportError, IncompleteError
 from aiwyn_async.export._dataset.output import DatasetOutput
 from aiwyn_async.export._file import FileOutput
+from aiwyn_async.export._part_files import AdvisedExportError
 from aiwyn_async.export._part_queue import PartQueue, Writer
 from aiwyn_async.export._reports import combine
 from aiwyn_async.export._source import Report, Source
@@ -127,7 +128,7 @@ class ExportJob:
         may_replace = mode in {"force", "replace"}
         self._output.check_existing(may_replace=may_replace)
         if self._state.exists and not may_replace:
-            raise ExportError(
+            raise AdvisedExportError(
                 f"an unfinished export of {self._output.path} exists; "
                 "pass resume=True to continue it or force=True to discard it"
             )

@@ -9,11 +9,7 @@ from pathlib import Path
 
 from aiwyn_async._core.files import lock_folder, restrict_to_owner
 from aiwyn_async.errors import ExportError
-from aiwyn_async.export._part_files import disk_errors
-
-
-class AnotherExportError(ExportError):
-    """Another export uses the same output, so the parts there may be its own."""
+from aiwyn_async.export._part_files import AdvisedExportError, disk_errors
 
 
 class FolderLock:
@@ -27,8 +23,7 @@ class FolderLock:
         """Create the folder and lock it.
 
         Raises:
-            AnotherExportError: another export holds the lock.
-            ExportError: the folder is a link or belongs to another user.
+            ExportError: another export holds the lock, or the folder is a link or belongs to another user.
         """
         with disk_errors(self._folder):
             if self._folder.is_symlink():
@@ -39,7 +34,7 @@ class FolderLock:
             # Another export may have removed the folder just now.
             if not (lock_folder(handle, self._folder) and self._is_folder_of(handle)):
                 os.close(handle)
-                raise AnotherExportError(
+                raise AdvisedExportError(
                     f"another export is writing into {self._folder}; wait for it, or use another file name"
                 )
             self._handle = handle

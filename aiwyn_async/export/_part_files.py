@@ -26,6 +26,10 @@ READ_BYTES: Final = 1 << 18
 disk_errors = partial(files.disk_errors, error=ExportError)
 
 
+class AdvisedExportError(ExportError):
+    """An error whose text says how to go on; the parts there may belong to another export, or be damaged."""
+
+
 class PartLocation(NamedTuple):
     """Where a part starts: in a file of its own, or after the previous part."""
 
@@ -77,7 +81,7 @@ def open_at(location: PartLocation) -> Generator[io.BufferedRandom]:
 
 
 def damaged_part(location: PartLocation) -> ExportError:
-    return ExportError(f"{location.path} is missing or damaged; pass force=True to start again")
+    return AdvisedExportError(f"{location.path} is missing or damaged; pass force=True to start again")
 
 
 class _ChecksummedFile(io.BufferedIOBase):

@@ -11,8 +11,9 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._decoding.pages import BadRow
 from aiwyn_async._pagination.page import Checkpoint
-from aiwyn_async.errors import CheckpointError, ExportError
+from aiwyn_async.errors import CheckpointError
 from aiwyn_async.export._manifest import INVALID, ManifestT, decode_checked
+from aiwyn_async.export._part_files import AdvisedExportError
 from aiwyn_async.export._source import Report
 
 
@@ -104,7 +105,7 @@ class State(ABC, Generic[ManifestT]):
             ExportError: they differ, so an earlier part is missing or was read twice.
         """
         if not self._manifest.has_rows_of(report):
-            raise ExportError(
+            raise AdvisedExportError(
                 f"{self._unfinished} has {self.rows} rows, which differs from the report of the read "
                 f"({report}); pass force=True to start again"
             )
@@ -138,7 +139,7 @@ class State(ABC, Generic[ManifestT]):
             stored = decode_checked(content, type(self._new))
             checkpoint = Checkpoint.from_json(stored.checkpoint) if stored.checkpoint else None
         except (*INVALID, CheckpointError):
-            raise ExportError(
+            raise AdvisedExportError(
                 f"{self._unfinished} is damaged or was written by another release; "
                 "pass force=True to start again"
             ) from None

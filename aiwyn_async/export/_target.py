@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiwyn_async._core.files import move_synced, restrict_to_owner, sync_file, why_no_folder
 from aiwyn_async.errors import ExportError
-from aiwyn_async.export._part_files import disk_errors
+from aiwyn_async.export._part_files import AdvisedExportError, disk_errors
 
 if TYPE_CHECKING:  # it needs an extra
     from aiwyn_async.export._formats.duckdb import DatabaseFile
@@ -56,7 +56,9 @@ class Target:
         self._may_replace = may_replace
         with disk_errors(self.path):
             if not may_replace:
-                self._refuse_existing(f"{self.path} already exists; pass force=True to replace it")
+                self._refuse_existing(
+                    ExportError(f"{self.path} already exists; pass force=True to replace it")
+                )
             elif self._shared is not None and self.path.exists():
                 self._shared.check(self.path)
 
@@ -92,8 +94,10 @@ class Target:
             restrict_to_owner(path)
             if not self._may_replace:
                 self._refuse_existing(
-                    f"another program created {self.path} during the export; "
-                    "move it away and pass resume=True to continue"
+                    AdvisedExportError(
+                        f"another program created {self.path} during the export; "
+                        "move it away and pass resume=True to continue"
+                    )
                 )
             if self._shared is not None and self.path.exists() and self._shared.write(path, self.path):
                 path.unlink()
@@ -102,9 +106,9 @@ class Target:
                 move_synced(path, self.path)
             return self.path.stat().st_size
 
-    def _refuse_existing(self, message: str) -> None:
+    def _refuse_existing(self, error: ExportError) -> None:
         if self.path.exists():
-            raise ExportError(message)
+            raise error
         for log in self._logs():
             raise ExportError(
                 f"{log} is the log of an earlier database of this name, which DuckDB would replay into the "

@@ -328,6 +328,17 @@ async def test_network_failure_names_how_to_continue(cli: Cli, box: Sandbox) -> 
     assert "pass --resume to continue it or --force to discard it" in refused.err
 
 
+async def test_damaged_parts_are_not_called_saved(cli: Cli, box: Sandbox) -> None:
+    box.faults.add("invoices.list", times=99, status=500, match=is_late)
+    command = ("export", "invoices", "--to", "x.jsonl", "--page-size", "10", "--end-date", "2999-01-01")
+    await cli.run(*command)
+    parts = cli.folder / ".x.jsonl.partial" / "parts"
+    parts.write_bytes(parts.read_bytes()[:-1])
+    resumed = await cli.run(*command, "--resume")
+    assert resumed.code == 1
+    assert resumed.err.endswith("parts is missing or damaged; pass --force to start again\n")
+
+
 async def test_failed_run_prints_json_without_path(cli: Cli, box: Sandbox) -> None:
     box.faults.add("invoices.search", times=999, status=500)
     for command in (("export", "invoices", "--to", "x.csv"), ("sync", "invoices", "--to", "x.duckdb")):

@@ -24,8 +24,8 @@ from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import PARTIAL, Folder, open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
-from aiwyn_async.export._lock import AnotherExportError
 from aiwyn_async.export._manifest import INVALID, decode_checked, encode_checked
+from aiwyn_async.export._part_files import AdvisedExportError
 from aiwyn_async.export._source import Report
 from aiwyn_async.export._state import ReadState, State
 
@@ -98,7 +98,7 @@ class DatasetState(State[DatasetManifest]):
         # A crash while the run was published leaves some of its files in their last folder.
         for file in self._manifest.files:
             if not any(self._folder.matches(at, file) for at in (f"{PARTIAL}/{file.path}", file.path)):
-                raise ExportError(
+                raise AdvisedExportError(
                     f"{file.path} of {self._unfinished} is missing or damaged; pass force=True to start again"
                 )
         return checkpoint
@@ -144,7 +144,7 @@ class DatasetState(State[DatasetManifest]):
             ExportError: the file system refuses, or another run was completed and may not be replaced.
         """
         if not self.may_replace and self.has_complete_run:
-            raise AnotherExportError(
+            raise AdvisedExportError(
                 f"another export completed {self._folder.name} during this one; pass force=True to replace it"
             )
         self._update(report, finished_at=time.time())
@@ -196,9 +196,9 @@ class DatasetState(State[DatasetManifest]):
         if self._folder.read(UNFINISHED) != self._stored:
             raise self._error_of_another_export()
 
-    def _error_of_another_export(self) -> AnotherExportError:
+    def _error_of_another_export(self) -> ExportError:
         name = self._folder.name
-        return AnotherExportError(
+        return AdvisedExportError(
             f"another export is writing into {name}, or files of this one were removed; "
             "wait for the other one and export again, or use another folder"
         )
