@@ -18,6 +18,7 @@ from aiwyn_async.errors import Attempt, CheckpointError, ConfigurationError
 RowT = TypeVar("RowT")
 
 VERSION: Final = 1
+START_NEW: Final = "start a new read without resume"
 Position = dict[str, Any]
 
 # Numbers of a condition, and amounts among the order values, stay exact.
@@ -28,6 +29,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """JSON with a check value."""
 
     version: int = VERSION
+    _name: ClassVar[str]
     _error: ClassVar[type[ConfigurationError]] = ConfigurationError
     _fix: ClassVar[str] = ""
 
@@ -48,7 +50,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ConfigurationError: the text is not valid, was changed, or is of another version; for a checkpoint
                 a ``CheckpointError``.
         """
-        name = cls.__name__.lower()
         try:
             content: Any = decode_exactly(text)
             check, version = content.pop("check", None), content["version"]
@@ -56,10 +57,12 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 return msgspec.convert(content, cls)
         # Those of msgspec are ValueErrors.
         except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
-            raise cls._error(f"not a valid {name}") from None
+            raise cls._error(f"not a valid {cls._name}") from None
         if version != VERSION:
-            raise cls._error(f"{name} version {shown(version)} is not supported, only {VERSION}; {cls._fix}")
-        raise cls._error(f"the {name} is damaged; {cls._fix}")
+            raise cls._error(
+                f"{cls._name} version {shown(version)} is not supported, only {VERSION}; {cls._fix}"
+            )
+        raise cls._error(_damaged(cls._name, cls._fix))
 
 
 class Checkpoint(Stored, frozen=True, kw_only=True):
@@ -72,8 +75,9 @@ class Checkpoint(Stored, frozen=True, kw_only=True):
     query: str
     """A hash of the endpoint and the query; another query rejects the checkpoint."""
     position: Position
+    _name = "checkpoint"
     _error = CheckpointError
-    _fix = "start a new read without resume"
+    _fix = START_NEW
 
     def position_for(self, endpoint: str, query: str) -> Position:
         """Return the position if the checkpoint belongs to this query.
@@ -84,14 +88,18 @@ class Checkpoint(Stored, frozen=True, kw_only=True):
         if (self.endpoint, self.query) != (endpoint, query):
             raise CheckpointError(
                 f"this checkpoint belongs to another query of {self.endpoint}, or to another server; "
-                "resume with the same filters and order, or start a new read without resume"
+                f"resume with the same filters and order, or {START_NEW}"
             )
         return self.position
 
 
 def damaged_checkpoint() -> CheckpointError:
     """Return the error for a checkpoint that was changed or whose position is not valid."""
-    return CheckpointError("the checkpoint is damaged; start a new read without resume")
+    return CheckpointError(_damaged("checkpoint", START_NEW))
+
+
+def _damaged(name: str, fix: str) -> str:
+    return f"the {name} is damaged; {fix}"
 
 
 def fingerprint(endpoint: str, query: Mapping[str, Any]) -> str:

@@ -61,6 +61,7 @@ class Partition(Stored, frozen=True, kw_only=True):
     count_path: tuple[str, ...] | None
     plan: str
     fingerprint: str
+    _name = "partition"
     _fix = _FIX
 
 
@@ -79,6 +80,7 @@ class Plan(Stored, frozen=True, kw_only=True):
     partitions: tuple[Partition, ...]
     total_count: int | None = None
     fallback_reason: str | None = None
+    _name = "plan"
     _fix = _FIX
 
     def __post_init__(self) -> None:

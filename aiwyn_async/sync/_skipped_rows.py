@@ -21,6 +21,7 @@ MAX_NAMED_KEYS: Final = 10
 class _StoredRows(Stored, frozen=True, kw_only=True):
     keys: list[Id]
     without_key: int
+    _name = "list of skipped rows"
     _error = CheckpointError
 
 
