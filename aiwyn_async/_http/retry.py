@@ -50,12 +50,6 @@ class Retry(msgspec.Struct, frozen=True):
     cost: int
 
 
-class Stop(msgspec.Struct, frozen=True):
-    """Do not retry; the outcome is final."""
-
-    reason: str
-
-
 def is_final(request: Request, outcome: Outcome) -> bool:
     """Return whether the outcome is a complete success and needs no decision.
 
@@ -77,17 +71,18 @@ def is_throttled(outcome: Outcome) -> bool:
 
 def retry_decision(
     request: Request, outcome: Outcome, attempt: int, config: Config, *, draw: float = 1.0
-) -> Retry | Stop:
-    """Decide whether and when to retry. Pure: ``attempt`` counts from 1; ``draw`` is in [0, 1).
+) -> Retry | None:
+    """Decide when to retry; None if the outcome is final. Pure: ``attempt`` counts from 1.
 
-    Full jitter: the wait is ``draw`` times the backoff, which doubles per attempt. Retry-After is a floor.
+    Full jitter: the wait is ``draw``, in [0, 1), times the backoff, which doubles per attempt. Retry-After is
+    a floor.
     """
     if not _may_be_repeated(request, outcome, config):
-        return Stop("the request must not be repeated")
+        return None
     # An unreadable body may have been truncated; if it happens twice, it was not.
     max_attempts = 1 + (min(config.retries, 1) if _is_unreadable(outcome) else config.retries)
     if attempt >= max_attempts:
-        return Stop("no attempts are left")
+        return None
     throttled = isinstance(outcome, Response) and outcome.status == 429
     base = config.throttled_backoff_base if throttled else config.backoff_base
     wait = draw * _backoff(base, config.backoff_cap, attempt)
@@ -96,7 +91,7 @@ def retry_decision(
         requested = requested_wait(outcome.status, outcome.headers, config.clock.time())
         if requested is not None:
             if requested > config.max_retry_after:
-                return Stop("Retry-After exceeds max_retry_after")
+                return None
             wait = max(wait, requested)
             if throttled:
                 cost = 0  # all requests wait for as long as the server asks, which protects it
@@ -181,7 +176,7 @@ async def retry_until_final(
             budget.refund(cost)
             return outcome
         decision = retry_decision(call.request, outcome, attempt, config, draw=random.random())  # noqa: S311
-        if isinstance(decision, Stop):
+        if decision is None:
             return outcome
         if not budget.take(decision.cost):
             call.retry_budget_exhausted = True
