@@ -17,8 +17,10 @@ import warnings
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from aiwyn_async._core.observer import ObservedCall
-from aiwyn_async._http.auth import TokenSource
+from aiwyn_async._http.auth import ApiKeyExchange, ProvidedToken, ReadyToken, TokenSource
 from aiwyn_async._http.call import Call, DeadlinePassed
 from aiwyn_async._http.concurrency import ConcurrencyLimiter
 from aiwyn_async._http.error_mapping import MAX_REASON, to_error
@@ -41,6 +43,25 @@ from aiwyn_async.errors import (
 )
 
 MAX_SHOWN_PATH: Final = 2048
+TOKEN_EXCHANGE_TIMEOUT: Final = 30.0
+
+
+def create_session(config: Config) -> Session:
+    """Return the session of a new client. Opens nothing."""
+    session = Session(
+        config,
+        Transport(config),
+        ConcurrencyLimiter(config.max_concurrency, config.clock),
+        RetryBudget(config.retry_budget),
+    )
+    if config.api_key is not None:
+        quick = msgspec.structs.replace(config, deadline=TOKEN_EXCHANGE_TIMEOUT)
+        session.tokens = ApiKeyExchange(config.api_key, config, session.view(quick).call)
+    elif isinstance(config.token, Secret):
+        session.tokens = ReadyToken(config.token)
+    elif config.token is not None:
+        session.tokens = ProvidedToken(config.token, config, TOKEN_EXCHANGE_TIMEOUT)
+    return session
 
 
 async def repeated(earlier: Response, again: Awaitable[Response]) -> Response:

@@ -204,7 +204,7 @@ async def test_its_failure_is_a_typed_error_without_what_it_said(
 async def test_it_may_not_take_longer_than_an_exchange(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aiwyn_async._http.new_session.TOKEN_EXCHANGE_TIMEOUT", 0.05)
+    monkeypatch.setattr("aiwyn_async._http.session.TOKEN_EXCHANGE_TIMEOUT", 0.05)
     client = connect("http://127.0.0.1:9", token=never)
     with pytest.raises(TokenExchangeError, match=r"took longer than 0\.05 s"):
         await session_of(client).call(LIST)
