@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from numbers import Integral
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.models.base import Id
 
 MAX_SHOWN: Final = 80
 MAX_ID: Final = 10**100
@@ -67,12 +68,36 @@ def check_positive(name: str, value: object, maximum: int | None = None) -> int:
     """
     if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
         return value
-    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
-    number = int(cast("int", value)) if is_whole else 0
+    number = _as_whole(value) or 0
     if number < 1 or (maximum is not None and number > maximum):
         bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
         raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
     return number
+
+
+def as_id(name: str, value: object) -> Id:
+    """Return an id as an int or a str; ``numpy.int64`` and the like become int.
+
+    Raises:
+        ConfigurationError: it is something else, such as a bool, NaN or an array.
+    """
+    if type(value) is int and -MAX_ID < value < MAX_ID:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    number = _as_whole(value)
+    if number is None:
+        raise ConfigurationError(f"{name} must be an int or a str, not {type(value).__name__}")
+    if abs(number) >= MAX_ID:
+        raise ConfigurationError(f"{name} has more than 100 digits")
+    return number
+
+
+def _as_whole(value: object) -> int | None:
+    """Return an integer of any class as an int; None for anything else, also a bool or an array."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or bool(getattr(value, "shape", ())):
+        return None
+    return int(value)
 
 
 def check_callback(name: str, function: object) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from typing import Any, Final, cast
 from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import force_setattr
 
-from aiwyn_async._core.checks import MAX_ID
+from aiwyn_async._core.checks import MAX_ID, as_id
 from aiwyn_async._http.redaction import printable
 from aiwyn_async.errors import Attempt, ConfigurationError
 
@@ -177,12 +176,7 @@ def path_segment(value: object, *, what: str = "key") -> str:
     """
     if type(value) is int and -MAX_ID < value < MAX_ID:
         return str(value)
-    is_array = getattr(value, "shape", ()) != ()
-    if isinstance(value, bool) or is_array or not isinstance(value, (Integral, str)):
-        raise ConfigurationError(f"{what} must be an int or a str, not {type(value).__name__}")
-    if isinstance(value, Integral) and abs(int(value)) >= MAX_ID:
-        raise ConfigurationError(f"{what} has more than 100 digits")
-    text = str.__str__(value) if isinstance(value, str) else str(int(value))
+    text = str(as_id(what, value))
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(f"{what} is empty or contains control characters")
     if text.lower().replace("%2e", ".") in {".", ".."}:

@@ -6,10 +6,9 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from numbers import Integral
 from typing import Any, Final, TypeVar, cast
 
-from aiwyn_async._core.checks import MAX_ID, check_kind
+from aiwyn_async._core.checks import as_id, check_kind
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
@@ -17,25 +16,6 @@ from aiwyn_async.filters._values import encode_datetime, is_finite, normalize_ti
 from aiwyn_async.models.base import Id
 
 ItemT = TypeVar("ItemT")
-
-
-def as_id(name: str, value: object) -> Id:
-    """Return an id as an int or a str; ``numpy.int64`` and the like become int.
-
-    Raises:
-        ConfigurationError: it is something else, such as a bool, NaN or an array.
-    """
-    if type(value) is int and -MAX_ID < value < MAX_ID:
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    is_whole = not isinstance(value, bool) and isinstance(value, Integral) and not getattr(value, "shape", ())
-    if not is_whole:
-        raise ConfigurationError(f"{name} must be an int or a str, not {type(value).__name__}")
-    number = int(cast("int", value))
-    if abs(number) >= MAX_ID:
-        raise ConfigurationError(f"{name} has more than 100 digits")
-    return number
 
 
 def optional_id(name: str, value: object) -> Id | None:
