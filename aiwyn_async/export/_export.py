@@ -11,10 +11,11 @@ import msgspec
 from aiwyn_async._core.checks import check_callback, check_flag, check_kind, check_positive
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
+from aiwyn_async._decoding.checked_types import is_object
+from aiwyn_async._decoding.chosen_fields import choose_fields
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.arrow._options import ColumnOptions, column_options
 from aiwyn_async.errors import ConfigurationError
-from aiwyn_async.export._columns import choose_columns
 from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.output import DatasetOutput
 from aiwyn_async.export._file import FileOutput
@@ -128,7 +129,7 @@ async def export(
     """
     mode = _mode(force=force, resume=resume, replace=replace)
     source = Source(rows)
-    row_type = source.row_type if columns is None else choose_columns(source.row_type, columns)
+    row_type = source.row_type if columns is None else _choose_columns(source.row_type, columns)
     options = column_options(
         row_type, ids=ids, date_columns=date_columns, round_money=round_money, extra=extra
     )
@@ -161,6 +162,33 @@ async def export(
             return await rows.masking(job.run())
         finally:
             output.state.release()
+
+
+def _choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
+    """Return a row type with these columns, in this order.
+
+    Raises:
+        ConfigurationError: a column is unknown or repeated, there is none, or the rows are not Structs.
+    """
+    if isinstance(columns, str) or not hasattr(columns, "__iter__"):
+        raise ConfigurationError("columns must be a list of names, such as ['id', 'totalAmount']")
+    if not is_object(row_type):
+        raise ConfigurationError(
+            "columns: the row type must be a Struct, neither tagged nor array_like; "
+            "remove it, or call decode_as() with one"
+        )
+    names = tuple(columns)
+    known = [field.encode_name for field in msgspec.structs.fields(row_type)]
+    choice = f"choose from {', '.join(known)}"
+    if not names:
+        raise ConfigurationError(f"columns must have at least one name; {choice}")
+    for index, name in enumerate(names):
+        check_kind("each name in columns", name, str, "a str")
+        if name not in known:
+            raise ConfigurationError(f"columns: {name!r} is not a field of the rows; {choice}")
+        if name in names[:index]:
+            raise ConfigurationError(f"columns: {name!r} is repeated; {choice}, each once")
+    return choose_fields(row_type, names)
 
 
 def _dataset(

@@ -23,8 +23,7 @@ from aiwyn_async.export._dataset.output import DatasetOutput
 from aiwyn_async.export._file import FileOutput
 from aiwyn_async.export._part_files import AdvisedExportError
 from aiwyn_async.export._part_queue import PartQueue, Writer
-from aiwyn_async.export._reports import combine
-from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._source import Report, Source, combine
 
 Output = FileOutput | DatasetOutput
 

@@ -13,8 +13,7 @@ from aiwyn_async._pagination.page import Page
 from aiwyn_async.arrow._rows import PageRows, RowCounts
 from aiwyn_async.export._dataset.output import DatasetWriter
 from aiwyn_async.export._file import FileWriter
-from aiwyn_async.export._reports import combine
-from aiwyn_async.export._source import Report, Source
+from aiwyn_async.export._source import Report, Source, combine
 from aiwyn_async.export._state import ReadState
 
 Writer = FileWriter | DatasetWriter

@@ -1,4 +1,4 @@
-"""The read of an export: a pager or a pull."""
+"""The read of an export, a pager or a pull, and the reports of its runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from aiwyn_async._core.reports import ListReport, combine_fields
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import plain_type
@@ -119,3 +120,21 @@ class Source:
     def publish(self, report: Report, bad_rows: list[BadRow]) -> None:
         """Set report and bad rows of the caller's object."""
         self._original.adopt(report, bad_rows)
+
+
+def combine(before: Any, now: Any) -> Any:
+    """Return a copy of this run's report, combined with that of earlier runs (of the same type) if any."""
+    if before is None:
+        return msgspec.structs.replace(now, unknown_fields=dict(now.unknown_fields))
+    if isinstance(now, ListReport):
+        changes = combine_fields([before, now], "rows_received", "short_pages", "unused_rows")
+        # A resumed list starts its row count at the rows yielded before, and all other counts at zero.
+        changes["rows_received"] -= before.rows_yielded
+        changes["total_count"] = before.total_count if now.total_count is None else now.total_count
+    else:
+        # Its ``rows_yielded`` counts all runs already. An export by full scans starts again.
+        changes = combine_fields([before, now], "rows_received", "retries", "ranges_completed")
+        changes["peak_concurrency"] = max(before.peak_concurrency, now.peak_concurrency)
+        changes["min_page_size"] = min(before.min_page_size, now.min_page_size)
+    changes["earlier_problems"] = before.earlier_problems  # this run's are summed already
+    return msgspec.structs.replace(now, **changes)
