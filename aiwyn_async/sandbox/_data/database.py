@@ -23,10 +23,9 @@ from aiwyn_async.sandbox._data.connection import check_file, connect, create_wri
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.firm_options import FirmOptions
 from aiwyn_async.sandbox._data.order_by import tie_breaker
-from aiwyn_async.sandbox._data.scope import Query
 from aiwyn_async.sandbox._data.selection import OrderCache, RowIds, Selection
 from aiwyn_async.sandbox._data.sql_functions import SqlFunctions
-from aiwyn_async.sandbox._data.where import compile_where, split_key_range
+from aiwyn_async.sandbox._data.where import Query, compile_where, split_key_range
 from aiwyn_async.sandbox._declarations.declarations import Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._declarations.sql import row_json_sql

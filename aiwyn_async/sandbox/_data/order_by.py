@@ -5,7 +5,7 @@ from typing import cast
 
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.errors import BadRequestError
-from aiwyn_async.sandbox._data.scope import Scope, expect_object
+from aiwyn_async.sandbox._data.where import Scope, expect_object
 from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 

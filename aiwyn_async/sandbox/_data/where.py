@@ -5,7 +5,8 @@ A row matches if the tree is true. A comparison with null is neither true nor fa
 that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -13,10 +14,9 @@ import msgspec
 from aiwyn_async.sandbox._data.collation import Collation, sort_key
 from aiwyn_async.sandbox._data.errors import BadRequestError
 from aiwyn_async.sandbox._data.regex import RegexSyntaxError, RegexTooComplexError, compile_regex
-from aiwyn_async.sandbox._data.scope import Query, Scope, expect_object
 from aiwyn_async.sandbox._data.sql_functions import LikeSyntaxError, compile_like
 from aiwyn_async.sandbox._data.values import operand_value
-from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Resource, SqlValue
+from aiwyn_async.sandbox._declarations.declarations import Column, Kind, Nested, Resource, SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 _MAX_DEPTH = 40
@@ -32,6 +32,51 @@ _MATCHES = {
     "_regex": "regex_match({}, ?)",
     "_iregex": "iregex_match({}, ?)",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A SQL condition with its parameters in order."""
+
+    sql: str
+    parameters: tuple[SqlValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One level of a tree, with SQL per column; no resource within a nested array."""
+
+    columns: dict[str, Column]
+    expression: Callable[[Column], str]
+    resource: Resource | None
+    alias: str
+    collation: Collation
+
+    @classmethod
+    def of_resource(cls, resource: Resource, alias: str, collation: Collation) -> "Scope":
+        return cls(resource.by_wire, lambda column: f"{alias}.{column.sql}", resource, alias, collation)
+
+    @classmethod
+    def of_nested(cls, nested: Nested, alias: str, collation: Collation) -> "Scope":
+
+        def expression(column: Column) -> str:
+            raw = f"json_extract({alias}.value, '$.{column.sql}')"
+            if column.kind is Kind.DECIMAL:
+                return f"CAST(round({raw} * {10**column.scale}) AS INTEGER)"
+            if column.kind is Kind.INSTANT:
+                return f"instant_us({raw}, '{column.form}')"
+            return raw
+
+        return cls({column.wire: column for column in nested.columns}, expression, None, alias, collation)
+
+
+def expect_object(value: object, path: str) -> dict[str, object]:
+    """Return a JSON object, or raise BadRequestError with its path in the request."""
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{path}: expected an object")
+    return cast("dict[str, object]", value)
+
+
 _TRUE, _FALSE = Query("1"), Query("0")
 
 
