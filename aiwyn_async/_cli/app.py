@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import itertools
 import re
 import sys
 import warnings
@@ -98,7 +96,7 @@ def _main(
     return command(*bound.args, **bound.kwargs)
 
 
-def _load_for_help(tokens: Sequence[str]) -> None:
+def load_for_help(tokens: Sequence[str]) -> None:
     """Import the commands that a help page lists, since it shows their docstrings."""
     words = [token for token in tokens if not token.startswith("-")]
     first, second = [*words, "", ""][:2]
@@ -113,25 +111,6 @@ def _load_for_help(tokens: Sequence[str]) -> None:
 def _load(group: App, names: Iterable[str]) -> None:
     for name in names:
         group[name]
-
-
-def help_pages() -> list[list[str]]:
-    """Return the words of every help page: none for the application, or those of a command or group."""
-    groups = [[[name], *([name, command] for command in commands)] for name, (_, commands) in GROUPS.items()]
-    return [[], *([name] for name in COMMANDS), *itertools.chain.from_iterable(groups)]
-
-
-def help_page(width: int, words: Sequence[str] = ()) -> str:
-    """Return the help page of a command, or of the application without words."""
-    from rich.console import Console  # noqa: PLC0415 (loaded by cyclopts on use, too)
-
-    page = io.StringIO()
-    console = Console(file=page, width=width, color_system=None)
-    arguments = [*words, "--help"]
-    _load_for_help(arguments)
-    command, bound, _ = app.meta.parse_args(arguments, console=console)
-    command(*bound.args, **bound.kwargs)
-    return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -190,7 +169,7 @@ def _run(arguments: Sequence[str]) -> int:
     # What follows the delimiter is for the command alone.
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]
-    _load_for_help(options)
+    load_for_help(options)
     command, bound, _ = app.meta.parse_args(options)
     result = command(*bound.args, *(rest if command is _main else ()), **bound.kwargs)
     if asyncio.iscoroutine(result):

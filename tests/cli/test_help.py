@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from aiwyn_async import _cli
-from aiwyn_async._cli.app import help_page, help_pages
 from aiwyn_async._version import __version__
 from aiwyn_async.sandbox import Sandbox
 from command_line import Cli
 from terminal import run_on_terminal
+from tools.write_help import help_page, help_pages
 
 LOADED = """
 import sys
