@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from yarl import URL
 
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._core.observer import AttemptEnd, CallEnd, ObservedCall, WaitStart
 from aiwyn_async._version import __version__
-from aiwyn_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -61,12 +61,8 @@ class OpenTelemetryObserver:
     def __init__(
         self, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
     ) -> None:
-        try:
+        with needs_extra("OpenTelemetryObserver needs opentelemetry-api", "otel"):
             from opentelemetry import metrics, trace  # noqa: PLC0415 (an extra)
-        except ImportError:
-            raise ConfigurationError(
-                'OpenTelemetryObserver needs opentelemetry-api; run: pip install "aiwyn-async[otel]"'
-            ) from None
         self._trace = trace
         self._tracer = trace.get_tracer("aiwyn_async", __version__, tracer_provider)
         meter = metrics.get_meter("aiwyn_async", __version__, meter_provider)

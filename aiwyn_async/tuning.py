@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async._core.checks import needs_extra
 
 __all__ = ["inflate_with_isal", "prime_allocator"]
 
@@ -33,10 +33,8 @@ def inflate_with_isal() -> None:
     Raises:
         ConfigurationError: isal is not installed.
     """
-    try:
+    with needs_extra("isal is not installed", "speed"):
         from isal import isal_zlib  # noqa: PLC0415 (an extra)
-    except ImportError:
-        raise ConfigurationError('isal is not installed; run: pip install "aiwyn-async[speed]"') from None
     import aiohttp  # noqa: PLC0415 (prime_allocator() does not need it)
 
     aiohttp.set_zlib_backend(cast("Any", isal_zlib))  # its stubs declare less than it has

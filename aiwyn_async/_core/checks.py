@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Generator
 from numbers import Integral
 from typing import Any, Final
 
@@ -115,6 +117,15 @@ def is_async(function: object) -> bool:
     """Return True for an async function, and for an object with an async ``__call__``."""
     call = getattr(function, "__call__", None)  # noqa: B004 (that of an object may be async)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+@contextlib.contextmanager
+def needs_extra(what: str, extra: str) -> Generator[None]:
+    """Raise a failed import as a ConfigurationError that says what needs the extra, and how to install it."""
+    try:
+        yield
+    except ImportError:
+        raise ConfigurationError(f'{what}; run: pip install "aiwyn-async[{extra}]"') from None
 
 
 def check_state(state: object) -> None:

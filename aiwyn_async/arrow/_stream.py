@@ -14,10 +14,11 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._decoding.plain_types import plain_type
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions, column_options
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.errors import AiwynError, ConfigurationError, DecodeError, ExportError, LoopMismatchError
+from aiwyn_async.errors import AiwynError, DecodeError, ExportError, LoopMismatchError
 
 if TYPE_CHECKING:  # a higher floor
     from aiwyn_async._pagination.page import Page
@@ -98,14 +99,10 @@ class ArrowStream:
         The protocol defines ``requested_schema``; pyarrow casts to it if it can.
         """
         _refuse_in_event_loop(self._read)
-        try:
+        with needs_extra("an Arrow stream needs pyarrow", "arrow"):
             import pyarrow as pa  # noqa: PLC0415 (an extra, which may be missing)
 
             from aiwyn_async.arrow._table import RowSchema  # noqa: PLC0415 (it needs the extra too)
-        except ImportError:
-            raise ConfigurationError(
-                'an Arrow stream needs pyarrow; run: pip install "aiwyn-async[arrow]"'
-            ) from None
         schema = RowSchema(plain_type(self._read.row_type), self._options)
         batches = _record_batches(self._read, schema)
         reader: Any = pa.RecordBatchReader.from_batches(schema.arrow, batches)

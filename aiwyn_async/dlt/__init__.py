@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async._core.checks import needs_extra
 
 if TYPE_CHECKING:
     from aiwyn_async.dlt._destination import aiwyn_destination
@@ -19,8 +19,6 @@ __all__ = ["aiwyn_destination", "aiwyn_source"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
+    with needs_extra(f"{name} needs dlt", "dlt"):
         from aiwyn_async.dlt import _destination, _source  # noqa: PLC0415 (loaded when it is used)
-    except ImportError:
-        raise ConfigurationError(f'{name} needs dlt; run: pip install "aiwyn-async[dlt]"') from None
     return getattr(_source, name, None) or getattr(_destination, name)

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from aiwyn_async._core.checks import check_callback, check_flag, check_kind, check_positive
+from aiwyn_async._core.checks import check_callback, check_flag, check_kind, check_positive, needs_extra
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.checked_types import is_object
@@ -204,10 +204,8 @@ def _dataset(
     if options.csv_escape_formulas:
         raise ConfigurationError(f"csv_escape_formulas=True is for .csv files, not {to}; remove it")
     keep = 1 if keep is None else check_positive("keep", keep)
-    try:
+    with needs_extra("a dataset needs pyarrow", "arrow"):
         from aiwyn_async.export._dataset.files import DatasetFiles  # noqa: PLC0415 (needs an extra)
-    except ImportError:
-        raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
     files = DatasetFiles(row_type, options, parquet or DEFAULT_PARQUET, partition_by)
     return DatasetOutput(open_folder(to), source, files, keep=keep)
 

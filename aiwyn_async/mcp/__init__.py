@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiwyn_async._core.checks import check_positive
+from aiwyn_async._core.checks import check_positive, needs_extra
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.mcp._paths import ExportFolder
 from aiwyn_async.mcp._tools import Tools
 
@@ -40,10 +39,8 @@ async def serve(
     Raises:
         ConfigurationError: the extra is missing, an argument is invalid, or stdin or stdout is closed.
     """
-    try:
+    with needs_extra("the MCP server needs mcp", "mcp"):
         from aiwyn_async.mcp._server import run_server  # noqa: PLC0415 (needs an extra)
-    except ImportError:
-        raise ConfigurationError('the MCP server needs mcp; run: pip install "aiwyn-async[mcp]"') from None
     max_rows = check_positive("max_rows", max_rows, 1000)
     folder = None if export_folder is None else ExportFolder(export_folder)
     await run_server(Tools(client, allow_writes=allow_writes, export_folder=folder, max_rows=max_rows))

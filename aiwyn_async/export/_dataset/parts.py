@@ -9,9 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._pull.plan import Plan, to_report
-from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.errors import ExportError
 from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.manifest import DatasetFile, DatasetManifest, add_sums
 from aiwyn_async.export._dataset.state import MANIFEST, read_manifest
@@ -40,10 +41,8 @@ def commit_parts(
         ExportError: a file is missing, damaged, or does not have exactly the rows of its report.
         ConfigurationError: a report is not valid, or of another plan; or pyarrow is not installed.
     """
-    try:
+    with needs_extra("a dataset needs pyarrow", "arrow"):
         from aiwyn_async.export._dataset.files import read_table, sum_money  # noqa: PLC0415 (needs an extra)
-    except ImportError:
-        raise ConfigurationError('a dataset needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
     report = plan.commit(reports)
     folder = open_folder(to)
     files: list[DatasetFile] = []

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._core.files import check_path, url_of
 from aiwyn_async.arrow._options import UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows
@@ -113,18 +114,12 @@ def _make(
     suffix: str, row_type: type[Any], table: str, options: ColumnOptions, parquet: ParquetOptions
 ) -> Format:
     if suffix == ".parquet":
-        try:
+        with needs_extra("Parquet needs pyarrow", "arrow"):
             from aiwyn_async.export._formats.parquet import ParquetFormat  # noqa: PLC0415 (needs an extra)
-        except ImportError:
-            raise ConfigurationError('Parquet needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
         return ParquetFormat(row_type, options, parquet)
     if suffix == ".duckdb":
-        try:
+        with needs_extra("DuckDB needs an extra", "duckdb"):
             from aiwyn_async.export._formats.duckdb import DuckdbFormat  # noqa: PLC0415 (needs an extra)
-        except ImportError:
-            raise ConfigurationError(
-                'DuckDB needs an extra; run: pip install "aiwyn-async[duckdb]"'
-            ) from None
         return DuckdbFormat(row_type, table, options)
     text_suffix, dot, codec = suffix[1:].partition(".")
     text = (CsvFormat if text_suffix == "csv" else JsonlFormat)(row_type, options)

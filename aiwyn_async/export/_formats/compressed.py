@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async.arrow._rows import PageRows
-from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.export._formats.csv import CsvFormat
 from aiwyn_async.export._formats.jsonl import JsonlFormat
 from aiwyn_async.export._part_files import join_files
@@ -52,9 +52,7 @@ def _compressor(codec: str) -> Callable[[bytes], bytes]:
     if codec == ".gz":
         # Without a time, two exports of the same rows are identical.
         return lambda data: gzip.compress(data, mtime=0)
-    try:
+    with needs_extra("Zstandard needs pyarrow", "arrow"):
         import pyarrow as pa  # noqa: PLC0415 (an extra)
-    except ImportError:
-        raise ConfigurationError('Zstandard needs pyarrow; run: pip install "aiwyn-async[arrow]"') from None
     zstd: Any = pa.Codec("zstd")
     return lambda data: bytes(zstd.compress(data, asbytes=True))
