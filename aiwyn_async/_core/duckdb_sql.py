@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from aiwyn_async._core.files import NO_LOCKS
+from aiwyn_async.errors import ConfigurationError
 
 MAGIC: Final = b"DUCK"
 MAGIC_OFFSET: Final = 8
@@ -29,9 +31,30 @@ HELD: Final[list[FileId]] = []
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
 
 
-def lacks_locks(error: str) -> bool:
-    """Return whether DuckDB says that the file system has no locks; the file is not in use then."""
-    return IN_USE[0] in error and any(reason in error for reason in _LACKS_LOCKS)
+def explain(error: Exception, path: Path, otherwise: str) -> str:
+    """Return why DuckDB did not open or write a file: no locks, another user, or its own words."""
+    text = str(error)
+    if IN_USE[0] in text and any(reason in text for reason in _LACKS_LOCKS):
+        return f"the file system of {path} has no locks, which DuckDB needs; use another disk"
+    if any(sign in text for sign in IN_USE):
+        return f"{path} is in use by another program or sync; wait until it has finished, or close it there"
+    return f"{otherwise}: {text}"
+
+
+def normalize(name: str) -> str:
+    """Return a name as DuckDB compares it: ASCII letters in lower case."""
+    return name.encode().lower().decode()
+
+
+def check_names_differ(columns: Iterable[str]) -> None:
+    """Refuse names of columns that DuckDB takes for the same."""
+    names = list(columns)
+    counts = Counter(map(normalize, names))
+    if same := [name for name in names if counts[normalize(name)] > 1]:
+        raise ConfigurationError(
+            f"columns {', '.join(same)} differ only in case, which DuckDB ignores; "
+            "rename a field of the row type, or export to a .parquet or .jsonl file"
+        )
 
 
 def is_database(path: Path) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from msgspec import inspect
 
-from aiwyn_async._core.duckdb_sql import identifier
+from aiwyn_async._core.duckdb_sql import identifier, normalize
 from aiwyn_async._decoding.plain_types import union_members
 from aiwyn_async.arrow._options import EXTRA_COLUMN
 from aiwyn_async.errors import StorageError
@@ -83,18 +82,6 @@ def _altered_column(table: str, name: str, own: str, wanted: str) -> StorageErro
     return StorageError(
         f"column {name} of {table} has type {own} instead of {wanted}, which would change values; {advice}"
     )
-
-
-def normalize(name: str) -> str:
-    """Return a name as DuckDB compares it: ASCII letters in lower case."""
-    return name.encode().lower().decode()
-
-
-def names_equal_but_for_case(names: Iterable[str]) -> list[str]:
-    """Return names that differ only in case, which a table cannot contain together."""
-    names = list(names)
-    counts = Counter(map(normalize, names))
-    return [name for name in names if counts[normalize(name)] > 1]
 
 
 def to_sql(kind: DuckType) -> str:

@@ -26,10 +26,10 @@ from aiwyn_async._core.duckdb_sql import (
     attach_new,
     check_held_once,
     content_ids,
+    explain,
     file_id,
     is_database,
     is_held,
-    lacks_locks,
 )
 from aiwyn_async._core.files import disk_errors, restrict_to_owner, why_no_folder
 from aiwyn_async.errors import ConfigurationError, StorageError
@@ -259,13 +259,4 @@ class DatabaseFile:
         try:
             yield
         except (duckdb.Error, OSError) as error:
-            text = str(error)
-            if lacks_locks(text):
-                raise StorageError(
-                    f"the file system of {self.path} has no locks, which DuckDB needs; use another disk"
-                ) from error
-            if any(sign in text for sign in IN_USE):
-                raise StorageError(
-                    f"{self.path} is in use by another sync or program; wait until it has finished"
-                ) from error
-            raise StorageError(f"DuckDB cannot update {self.path}: {text}") from error
+            raise StorageError(explain(error, self.path, f"DuckDB cannot update {self.path}")) from error

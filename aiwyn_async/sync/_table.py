@@ -18,22 +18,17 @@ import duckdb
 import pyarrow as pa
 from msgspec import inspect
 
+from aiwyn_async._core.duckdb_sql import check_names_differ, normalize
 from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._decoding.plain_types import type_info
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import columns_of
 from aiwyn_async.arrow._schema import compute
 from aiwyn_async.arrow._table import RowSchema
-from aiwyn_async.errors import ConfigurationError, StorageError
+from aiwyn_async.errors import StorageError
 from aiwyn_async.models.base import Id
 from aiwyn_async.sync import _statements as sql
-from aiwyn_async.sync._columns import (
-    common_type,
-    names_equal_but_for_case,
-    normalize,
-    schema_changes,
-    to_sql,
-)
+from aiwyn_async.sync._columns import common_type, schema_changes, to_sql
 from aiwyn_async.sync._database import DatabaseFile
 
 
@@ -80,12 +75,7 @@ class SyncedTable:
         self._declared = {field.encode_name: type_info(field.type) for field in columns_of(row_type)} | (
             {EXTRA_COLUMN: inspect.StrType()} if options.extra else {}
         )
-        duplicates = names_equal_but_for_case([*self._declared, sql.DELETED_AT])
-        if duplicates:
-            raise ConfigurationError(
-                f"columns {', '.join(duplicates)} differ only in case, which DuckDB does not support; "
-                "rename a field of the row type, or use export() to a .parquet or .jsonl file"
-            )
+        check_names_differ([*self._declared, sql.DELETED_AT])
         self._schema = RowSchema(row_type, options)
         self._resource = resource
         self._key = key

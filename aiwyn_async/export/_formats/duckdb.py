@@ -9,7 +9,7 @@ Needs duckdb and pyarrow (the extra ``duckdb``).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,16 +17,16 @@ import duckdb
 import pyarrow as pa
 
 from aiwyn_async._core.duckdb_sql import (
-    IN_USE,
     attach_existing,
     attach_new,
+    check_names_differ,
+    explain,
     hold,
     identifier,
     is_database,
-    lacks_locks,
 )
 from aiwyn_async.arrow._options import ColumnOptions
-from aiwyn_async.errors import ConfigurationError, ExportError
+from aiwyn_async.errors import ExportError
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
@@ -42,7 +42,7 @@ class DuckdbFormat(TableFormat):
 
     def __init__(self, row_type: type[Any], table: str, options: ColumnOptions) -> None:
         super().__init__(f"duckdb {table}", row_type, options, write_arrow)
-        _check_names_differ(self._schema.arrow.names)
+        check_names_differ(self._schema.arrow.names)
         self.shared_file = DatabaseFile(table)
         self._table = table
 
@@ -173,22 +173,5 @@ def _errors(path: Path, table: str) -> Generator[None]:
     try:
         yield
     except (duckdb.Error, BlockingIOError) as error:
-        if lacks_locks(str(error)):
-            raise ExportError(
-                f"the file system of {path} has no locks, which DuckDB needs; use another disk"
-            ) from error
-        if any(text in str(error) for text in IN_USE):
-            raise ExportError(f"{path} is in use by another program; close it there and try again") from error
-        raise ExportError(f"DuckDB cannot replace the table {table} in {path}: {error}") from error
-
-
-def _check_names_differ(columns: Iterable[str]) -> None:
-    """Refuse column names that differ only in case, which DuckDB ignores."""
-    seen: dict[str, str] = {}
-    for column in columns:
-        other = seen.setdefault(column.lower(), column)
-        if other != column:
-            raise ConfigurationError(
-                f"the columns {other!r} and {column!r} differ only in case, which DuckDB ignores; "
-                "rename one, or write .parquet"
-            )
+        otherwise = f"DuckDB cannot replace the table {table} in {path}"
+        raise ExportError(explain(error, path, otherwise)) from error
