@@ -54,7 +54,8 @@ async def read_body(request: web.Request, *, exact: bool) -> tuple[object, str |
     if not raw:
         return None, None
     try:
-        return _EXACT.decode(raw) if exact else msgspec.json.decode(raw), None
+        body = _EXACT.decode(raw) if exact else msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ArithmeticError):
         # ArithmeticError: an exponent beyond what a Decimal holds.
         return None, "the body is not JSON"
+    return body, "the body must be a JSON object" if body is None else None

@@ -143,9 +143,6 @@ class Service:
     async def _respond(
         self, route: str, handler: RouteHandler, request: web.Request, body: object, problem: str | None
     ) -> web.Response:
-        if problem is None and body is None and await request.read():
-            # The body is the JSON value null.
-            problem = "the body must be a JSON object"
         wait = self.bucket.take() if self.bucket else 0.0
         if wait:
             return error_response(429, "too many requests", headers={"Retry-After": str(math.ceil(wait))})
