@@ -19,6 +19,7 @@ from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_where
 from aiwyn_async._cli.translations import to_flags
+from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._core.files import local_path
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
@@ -177,10 +178,6 @@ def _to_values(result: SyncResult) -> dict[str, Any]:
 
 
 def _import_sync() -> Any:
-    try:
+    with needs_extra("sync is an extra", "duckdb"):
         from aiwyn_async.sync import sync  # noqa: PLC0415 (an extra, which may be missing)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"duckdb", "pyarrow"}:
-            raise
-        raise ConfigurationError('sync is an extra; run: pip install "aiwyn-async[duckdb]"') from None
     return sync
