@@ -24,6 +24,7 @@ from aiwyn_async.errors import ConfigurationError, ExportError
 from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.state import MANIFEST, UNFINISHED
 from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
+from aiwyn_async.export._manifest import INVALID
 from aiwyn_async.export._staging import unfinished_manifest
 
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
@@ -173,7 +174,7 @@ class _Run:
     def _load(self, content: bytes) -> _State:
         try:
             return msgspec.json.decode(content, type=_State)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except INVALID:
             raise ExportError(
                 f"{self._name} in {self._folder.name} is damaged; pass replace=True to start again"
             ) from None

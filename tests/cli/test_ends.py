@@ -407,3 +407,12 @@ async def test_sandbox_that_the_disk_refuses_ends_in_one_line(command: tuple[str
     _, err = await process.communicate()
     last = err.splitlines()[-1]
     assert (process.returncode, last.startswith(b"error: cannot generate the sandbox: ")) == (1, True), err
+
+
+@pytest.mark.parametrize("content", [b"{", b'{"x":' + b"[" * 100_000])
+async def test_damaged_state_of_a_run_over_all_is_named(content: bytes, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "firm").mkdir()
+    (tmp_path / "firm" / ".all-dataset.json").write_bytes(content)
+    done = await cli.run("export", "all", "--to", "firm/", "--resume")
+    assert done.code == 1
+    assert done.err.endswith("is damaged; pass --replace to start again\n")
