@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from numbers import Integral
 from typing import Any, Final
 
 import msgspec
 
 from aiwyn_async._changes.bookmarks import Bookmark, BookmarkStore
 from aiwyn_async._changes.lookup import FirstRow, ServerClock, first_row
-from aiwyn_async._core.checks import shown
+from aiwyn_async._core.checks import as_whole, shown
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
@@ -53,6 +54,9 @@ def to_timedelta(value: float | timedelta) -> timedelta:
     Raises:
         ConfigurationError: it is neither, or negative.
     """
+    seconds: Any = value
+    if isinstance(seconds, Integral) and as_whole(seconds) is None:
+        seconds = -1  # numpy.timedelta64 is registered as an integer, but it is one of any unit
     try:
         overlap = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
     except (TypeError, ValueError, OverflowError):

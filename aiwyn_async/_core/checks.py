@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import operator
 from collections.abc import Generator
 from numbers import Integral
 from typing import Any, Final
@@ -62,6 +63,17 @@ def check_kind(name: str, value: object, kind: type[Any], hint: str) -> None:
         raise ConfigurationError(f"{name} must be {hint}, not {type(value).__name__}")
 
 
+def as_whole(value: object) -> int | None:
+    """Return an integer, such as numpy's, as an int; None for anything else, also a bool or an array.
+
+    ``numpy.timedelta64`` is registered as an integer, but it is one of any unit.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not hasattr(value, "__index__"):
+        return None
+    number: Any = value
+    return None if getattr(number, "shape", ()) else operator.index(number)
+
+
 def check_positive(name: str, value: object, maximum: int | None = None) -> int:
     """Return the value as an int.
 
@@ -70,7 +82,7 @@ def check_positive(name: str, value: object, maximum: int | None = None) -> int:
     """
     if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
         return value
-    number = _as_whole(value) or 0
+    number = as_whole(value) or 0
     if number < 1 or (maximum is not None and number > maximum):
         bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
         raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
@@ -87,19 +99,12 @@ def as_id(name: str, value: object) -> Id:
         return value
     if isinstance(value, str):
         return str.__str__(value)
-    number = _as_whole(value)
+    number = as_whole(value)
     if number is None:
         raise ConfigurationError(f"{name} must be an int or a str, not {type(value).__name__}")
     if abs(number) >= MAX_ID:
         raise ConfigurationError(f"{name} has more than 100 digits")
     return number
-
-
-def _as_whole(value: object) -> int | None:
-    """Return an integer of any class as an int; None for anything else, also a bool or an array."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or bool(getattr(value, "shape", ())):
-        return None
-    return int(value)
 
 
 def check_callback(name: str, function: object) -> None:

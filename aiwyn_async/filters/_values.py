@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Final, TypeAlias, cast
 from uuid import UUID
 
+from aiwyn_async._core.checks import as_whole
 from aiwyn_async.errors import ConfigurationError
 
 Scalar: TypeAlias = bool | int | float | Decimal | str
@@ -44,9 +45,9 @@ def encode_scalar(value: object, at: str) -> Scalar:  # noqa: C901 - one case pe
             encoded = encode_datetime(value, at)
         case date():
             encoded = value.isoformat()
-        case Integral() if not _is_array(value):
-            encoded = _encode_number(int(value), at)
-        case Real() if not _is_array(value):
+        case Integral() if (number := as_whole(value)) is not None:
+            encoded = _encode_number(number, at)
+        case Real() if not (_is_array(value) or isinstance(value, Integral)):
             encoded = _encode_number(float(value), at)
         case UUID():
             encoded = str(value)

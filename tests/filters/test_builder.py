@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON, Column, Condition, F, to_where
 from filter_helpers import ENCODER, Status, operand, untyped
-from number_likes import Array, Bool, Float32, Int64, NotATime, ZeroDimensions
+from number_likes import Array, Bool, Float32, Int64, NotATime, Timedelta64, ZeroDimensions
 
 X = untyped(F)
 
@@ -271,6 +271,7 @@ def test_in_accepts_values_or_one_collection(arguments: tuple[Any, ...], wire: l
         (lambda: X.a == Float32(math.nan), r"F\.a\._eq: NaN"),
         (lambda: X.a.in_(Array(1, Float32(math.nan))), r"F\.a\.in_\[1\]: NaN"),
         (lambda: X.a == Array(1, 2), r"F\.a\._eq: .* got Array"),
+        (lambda: X.a == Timedelta64(), r"F\.a\._eq: .* got Timedelta64"),
         (lambda: X.a == ZeroDimensions(), r"F\.a\._eq: .* got ZeroDimensions"),
         (lambda: X.a.in_(ZeroDimensions()), r"F\.a\.in_\[0\]: .* got ZeroDimensions"),
         (lambda: X.a == Bool(), r"F\.a\._eq: .* got Bool"),

@@ -17,7 +17,7 @@ from aiwyn_async.export import export
 from aiwyn_async.filters import F
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
-from number_likes import Array, Bool, Float32, Int64, NotATime, ZeroDimensions
+from number_likes import Array, Bool, Float32, Int64, NotATime, Timedelta64, ZeroDimensions
 
 NAN = float("nan")
 NEW_YORK = timezone(timedelta(hours=-5))
@@ -119,7 +119,11 @@ async def test_integral_numbers_are_accepted_as_integers(aiwyn: AiwynClient, box
 
 @pytest.mark.parametrize("name", ["page_size", "limit", "ranges"])
 @pytest.mark.parametrize(
-    "value", [Bool(), True, NAN, 7.0, Float32(7.0), "7", Array(7), ZeroDimensions(), NotATime(), Int64(0)]
+    "value",
+    [
+        *(Bool(), True, NAN, 7.0, Float32(7.0), "7", Array(7), ZeroDimensions(), NotATime(), Timedelta64()),
+        Int64(0),
+    ],
 )
 def test_number_that_is_not_an_integer_is_refused_by_name(
     aiwyn: AiwynClient, name: str, value: object
@@ -129,7 +133,7 @@ def test_number_that_is_not_an_integer_is_refused_by_name(
         read(**{name: value})
 
 
-@pytest.mark.parametrize("value", [NAN, Array(1), 1.5, True, "100", Int64(101)])
+@pytest.mark.parametrize("value", [NAN, Array(1), 1.5, True, "100", Int64(101), Timedelta64()])
 def test_invalid_batch_size_is_refused(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="batch_size"):
         aiwyn.records.upsert([], batch_size=untyped(value))
@@ -137,7 +141,9 @@ def test_invalid_batch_size_is_refused(aiwyn: AiwynClient, value: object) -> Non
 
 # Ids
 
-INVALID_IDS = [Bool(), True, NAN, 7.0, Float32(7.0), Decimal(7), Array(7), ZeroDimensions(), NotATime()]
+INVALID_IDS = [
+    *(Bool(), True, NAN, 7.0, Float32(7.0), Decimal(7), Array(7), ZeroDimensions(), NotATime(), Timedelta64())
+]
 
 
 @pytest.mark.parametrize("value", INVALID_IDS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Self
 
-__all__ = ["Array", "Bool", "Float32", "Int64", "NotATime", "ZeroDimensions"]
+__all__ = ["Array", "Bool", "Float32", "Int64", "NotATime", "Timedelta64", "ZeroDimensions"]
 
 
 class Int64:
@@ -29,6 +29,21 @@ class Int64:
 
 
 numbers.Integral.register(Int64)
+
+
+class Timedelta64:
+    """Like ``numpy.timedelta64(5, "ns")``: registered as an integral number, without an index."""
+
+    shape = ()
+
+    def __int__(self) -> int:
+        return 5
+
+    def __float__(self) -> float:
+        return 5.0
+
+
+numbers.Integral.register(Timedelta64)
 
 
 class Float32:

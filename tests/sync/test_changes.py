@@ -35,6 +35,7 @@ from aiwyn_async.models.base import Id
 from aiwyn_async.sandbox import Sandbox, Variant
 from aiwyn_async.sync import sync
 from model_firm import FirmServer, exact_firm
+from number_likes import Timedelta64
 
 
 class MemoryState:
@@ -326,6 +327,7 @@ def test_state_refuses_an_unrelated_file(tmp_path: Path) -> None:
         lambda invoices: invoices.changes(overlap=-1),
         lambda invoices: invoices.changes(overlap=timedelta(seconds=-1)),
         lambda invoices: invoices.changes(overlap=float("nan")),
+        lambda invoices: invoices.changes(overlap=Timedelta64()),
         lambda invoices: invoices.changes(page_size=0),
         lambda invoices: invoices.changes(on_bad_row="no"),
         lambda invoices: invoices.changes(resume="{}"),
