@@ -16,7 +16,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
-from aiwyn_async._pagination.timestamps import instant_of, last_shown_as, shown_unit, subtract
+from aiwyn_async._pagination.timestamps import has_zone, instant_of, last_shown_as, shown_unit, subtract
 from aiwyn_async.errors import ConfigurationError, InvalidRequestError, PaginationError
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp
 from aiwyn_async.models.base import Id
@@ -58,7 +58,7 @@ def to_timedelta(value: float | timedelta) -> timedelta:
     if isinstance(seconds, Integral) and as_whole(seconds) is None:
         seconds = -1  # numpy.timedelta64 is registered as an integer, but it is one of any unit
     try:
-        overlap = value if isinstance(value, timedelta) else timedelta(seconds=float(value))
+        overlap = seconds if isinstance(seconds, timedelta) else timedelta(seconds=float(seconds))
     except (TypeError, ValueError, OverflowError):
         overlap = timedelta(-1)
     if overlap < timedelta(0):
@@ -172,7 +172,7 @@ class Bounds:
                 "deleted or the server was restored, so all rows were read again"
             )
             return msgspec.structs.replace(span, notes=(note,))
-        usual = LOCAL_OVERLAP if datetime.fromisoformat(stored.at).tzinfo is None else DEFAULT_OVERLAP
+        usual = DEFAULT_OVERLAP if has_zone(stored.at) else LOCAL_OVERLAP
         overlap = usual if self._overlap is None else self._overlap
         earlier = min(stored.at, span.bookmark or stored.at, key=instant_of)
         # A server that rounds shows an instant up to one unit too late.
@@ -227,14 +227,14 @@ class Bounds:
 
 def _is_certainly_ahead(at: str, clock: ServerClock) -> bool:
     """Return whether an instant is in the future in every time zone that it may be of."""
-    grace = MAX_AHEAD_OF_UTC if datetime.fromisoformat(at).tzinfo is None else timedelta(0)
+    grace = timedelta(0) if has_zone(at) else MAX_AHEAD_OF_UTC
     return instant_of(at) - grace > clock.latest
 
 
 def _in_form_of(shown: str, moment: datetime) -> str:
     """Return an instant as text, without a zone if the shown one has none."""
     naive = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return naive if datetime.fromisoformat(shown).tzinfo is None else f"{naive}Z"
+    return f"{naive}Z" if has_zone(shown) else naive
 
 
 def changed_within(column: str, start: str, until: str | None) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from aiwyn_async.filters._values import parse_iso
+
 DAY_LENGTH: Final = len("2024-01-15")
 DIGITS: Final = 6
 """Of a second's fraction, in Postgres and in Python."""
@@ -23,8 +25,13 @@ def instant_of(text: str) -> datetime:
     Raises:
         ValueError: it is not an ISO 8601 date-time.
     """
-    instant = datetime.fromisoformat(text)
+    instant = parse_iso(text.strip())
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+def has_zone(text: str) -> bool:
+    """Return whether the text of an instant has a time zone."""
+    return parse_iso(text.strip()).tzinfo is not None
 
 
 def instant_or_none(value: object) -> datetime | None:
@@ -93,7 +100,7 @@ def subtract(text: str, by: timedelta) -> str:
     """Move a timestamp back, not before year 1. Its zone is preserved."""
     if not by:
         return text
-    timestamp = datetime.fromisoformat(text)
+    timestamp = parse_iso(text.strip())
     try:
         moved = (timestamp - by).isoformat()
     except OverflowError:

@@ -110,6 +110,15 @@ def encode_datetime(value: datetime, at: str) -> str:
         raise ConfigurationError(f"{at}: the time is outside the years 1 to 9999 in UTC") from None
 
 
+def parse_iso(text: str) -> datetime:
+    """Parse ISO 8601 text, also with a small z, which RFC 3339 allows and some releases of Python refuse.
+
+    Raises:
+        ValueError: The text is not ISO 8601.
+    """
+    return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)
+
+
 def normalize_timestamp(text: str, at: str) -> str:
     """Return ISO 8601 text with an offset in UTC; any other text is unchanged.
 
@@ -117,7 +126,7 @@ def normalize_timestamp(text: str, at: str) -> str:
         ValueError: The text is not ISO 8601.
         ConfigurationError: The time is outside the years 1 to 9999 in UTC.
     """
-    timestamp = datetime.fromisoformat(text)
+    timestamp = parse_iso(text)
     return encode_datetime(timestamp, at) if timestamp.utcoffset() else text
 
 

@@ -39,7 +39,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 def micros_of(text: str) -> int:
     """Return microseconds since 1970; a text without a zone is UTC."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text.upper())
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
