@@ -82,8 +82,9 @@ def check_keys(name: str, keys: Any) -> None:
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:
     """Return a date filter as ISO 8601 text, or refuse it, such as ``NaT``.
 
-    A date without a time means the whole day: its first instant, or its last with ``is_end``. A naive
-    datetime stays naive; an aware one, also as text, is sent in UTC with ``Z``.
+    A date without a time means the whole day, and a week such as 2024-W01 the whole week: its first instant,
+    or its last with ``is_end``. A naive datetime stays naive; an aware one, also as text, is sent in UTC with
+    ``Z``.
     """
     if value is None:
         return None
@@ -96,12 +97,19 @@ def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> s
         text = encode_datetime(value, name) if isinstance(value, datetime) else value.isoformat()
     else:
         raise _no_date(name, value)
-    if not _DAY.fullmatch(text):
+    match = _DAY.fullmatch(text)
+    if match is None:
         return text
-    return f"{date.fromisoformat(text).isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
+    if is_end and match["week"]:
+        text = f"{text}-7" if "-" in text else f"{text}7"
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:  # the last week ends after the year 9999
+        raise _no_date(name, value) from None
+    return f"{day.isoformat()}T{'23:59:59.999999' if is_end else '00:00:00'}"
 
 
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-?W\d\d(-?\d)?", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d-\d|\d{4}W\d{3}|(?P<week>\d{4}-?W\d\d)", re.ASCII)
 
 
 def _no_date(name: str, value: object) -> ConfigurationError:
