@@ -38,8 +38,14 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
         Its check value detects damage and edits, which could skip rows; it is not a protection against an
         attacker.
+
+        Raises:
+            ConfigurationError: it was made with a value that has no JSON.
         """
-        content = decode_exactly(encode_json(self))
+        try:
+            content = decode_exactly(encode_json(self))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise self._error(f"a {type(self).__name__.lower()} cannot be stored: {error}") from None
         return encode_json(content | {"check": check_value(content)}).decode()
 
     @classmethod

@@ -161,6 +161,13 @@ def test_invalid_checkpoint_is_rejected(aiwyn_offline: AiwynClient, text: Any) -
         aiwyn_offline.invoices.list(resume=text)
 
 
+@pytest.mark.parametrize("value", [object(), "\ud800", {1j: 2}])
+def test_checkpoint_that_is_no_json_is_not_stored(value: Any) -> None:
+    checkpoint = Checkpoint(endpoint="/x", query="0", position={"after": value})
+    with pytest.raises(CheckpointError, match="a checkpoint cannot be stored: "):
+        checkpoint.to_json()
+
+
 @pytest.mark.parametrize("verb", ["list", "search", "pull", "changes"])
 async def test_checkpoint_of_another_server_is_rejected(verb: str, aiwyn: AiwynClient, box: Sandbox) -> None:
     read = getattr(aiwyn.invoices, verb)
