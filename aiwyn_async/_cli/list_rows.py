@@ -19,6 +19,7 @@ from aiwyn_async._cli.reports import write_problems
 from aiwyn_async._cli.resources import create_list, find_resource, parse_where
 from aiwyn_async._cli.rows import Fields, Order, RowFields
 from aiwyn_async._core.checks import check_positive
+from aiwyn_async._decoding.malformed import has_line_break
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.strategy import MAX_PAGE_SIZE
@@ -203,10 +204,10 @@ def known_field(fields: RowFields, name: str) -> str:
 
 
 def _one_line(row: bytes) -> bytes:
-    """Return a row without newlines, which are valid between tokens."""
-    if b"\n" not in row:
+    """Return a row without line breaks, which are valid between tokens."""
+    if not has_line_break(row):
         return row
     try:
         return msgspec.json.format(row, indent=-1)
     except msgspec.MsgspecError:
-        return row.replace(b"\n", b" ")
+        return row.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -37,6 +37,11 @@ def is_json(text: bytes) -> bool:
     return True
 
 
+def has_line_break(text: bytes) -> bool:
+    """Return True if a reader of lines may end one within the text, as Python does at a carriage return."""
+    return b"\n" in text or b"\r" in text
+
+
 def split_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
     """Split a page into its rows and the rest; None without a complete list of rows."""
     begin = _find_list(body, path)

@@ -149,6 +149,18 @@ async def test_json_lines_have_rows_that_are_not_utf8_as_sent(serve: Serve, tmp_
     assert result.report.complete
 
 
+@pytest.mark.parametrize("line_break", ["\r", "\n", "\r\n"])
+async def test_json_lines_have_no_line_break_within_a_row(
+    serve: Serve, tmp_path: Path, line_break: str
+) -> None:
+    """Python reads a carriage return as the end of a line too."""
+    aiwyn = serve(f'{{"id":1,{line_break}"notes":"a\\r\\n"}}', '{"id":2}')
+    await export(aiwyn.invoices.list(), tmp_path / "x.jsonl")
+    with (tmp_path / "x.jsonl").open() as file:
+        rows = [msgspec.json.decode(line) for line in file]
+    assert rows == [{"id": 1, "notes": "a\r\n"}, {"id": 2}]
+
+
 # Ids
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from aiwyn_async._decoding.chosen_fields import chosen_fields, has_choice, raw_fields_decoder
 from aiwyn_async._decoding.exact import split_fields
+from aiwyn_async._decoding.malformed import has_line_break
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._http.messages import encode_json
@@ -55,8 +56,10 @@ class JsonlFormat:
             lines: Sequence[bytes | msgspec.Raw] = (
                 self._lines(rows, page, first) if self._names else page.rows
             )
-            # A newline is valid between tokens. A page without one need not be joined for the search.
-            if (page.document is None or b"\n" in page.document.body) and b"\n" in b"".join(lines):
+            # Line breaks are valid between tokens. A page without any need not be joined for the search.
+            if (page.document is None or has_line_break(page.document.body)) and has_line_break(
+                b"".join(lines)
+            ):
                 lines = [msgspec.json.format(bytes(line), indent=-1) for line in lines]
             if lines:
                 file.write(b"\n".join([*lines, b""]))
