@@ -183,13 +183,18 @@ def lock_folder(handle: int, folder: Path) -> bool:
     return True
 
 
-def replace_content(path: Path, content: bytes) -> None:
+def replace_content(path: Path, content: bytes, temporary_folder: Path | None = None) -> None:
     """Replace or create a small file with mode 0600.
+
+    Args:
+        path: the file.
+        content: its new content.
+        temporary_folder: a folder of the same disk, in which a kill may leave a file; by default its own.
 
     Raises:
         OSError: the disk refuses; what was there before is untouched.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=temporary_folder or path.parent)  # 0600
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ from aiwyn_async.export._dataset.state import UNFINISHED
 from aiwyn_async.sandbox import Sandbox
 
 Firm = tuple[Sandbox, AiwynClient]
+
+KILLED = """
+import os, pathlib, sys
+from aiwyn_async._core import files
+from aiwyn_async.export._dataset.folder import LocalFolder
+files.move_synced = lambda *_: os._exit(9)
+folder = LocalFolder(pathlib.Path(sys.argv[1]))
+folder.lock()
+folder.write("_manifest.json", b"new")
+"""
 
 
 def read(folder: Path | str, **options: Any) -> Any:
@@ -115,6 +126,42 @@ async def test_dataset_retains_as_many_runs_as_keep_says(
     assert retained >= {runs[-1]}
     assert len(retained) == (keep or 1)
     assert retained <= set(runs)
+
+
+async def test_run_that_was_killed_is_not_retained(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files were moved, but no manifest named them; nothing but complete runs counts for ``keep``."""
+    _, aiwyn = firm
+    to = f"{tmp_path}/x/"
+    await export(aiwyn.invoices.pull(), to)
+    complete = read_manifest(to).run
+    move = LocalFolder.move
+
+    def killed(folder: LocalFolder, name: str, target: str) -> None:
+        move(folder, name, target)
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFolder, "move", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            await export(aiwyn.invoices.pull(), to, replace=True, keep=2)
+    assert len(list((tmp_path / "x").glob("run-*"))) == 2
+    await export(aiwyn.invoices.pull(), to, force=True, keep=2)
+    assert {path.name for path in (tmp_path / "x").glob("run-*")} == {complete, read_manifest(to).run}
+    assert read_manifest(to).earlier == (complete,)
+
+
+async def test_kill_while_the_manifest_is_written_leaves_no_file_for_good(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    to = tmp_path / "x"
+    await export(aiwyn.invoices.pull(), f"{to}/")
+    before = sorted(to.iterdir())
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(to))
+    assert await killed.wait() == 9
+    assert len(list((to / "_partial").iterdir())) == 1
+    await export(aiwyn.invoices.pull(), f"{to}/", resume=True)
+    assert sorted(to.iterdir()) == before
 
 
 async def test_replaced_dataset_retains_the_folders_of_others(firm: Firm, tmp_path: Path) -> None:

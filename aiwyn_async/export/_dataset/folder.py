@@ -71,7 +71,8 @@ class LocalFolder:
         path = self._path / name
         with disk_errors(path):
             make_folder(path.parent)
-            replace_content(path, content)
+            partial = self._path / PARTIAL
+            replace_content(path, content, partial if partial.is_dir() else None)
 
     def matches(self, name: str, file: DatasetFile) -> bool:
         """Compare a file with the size and the checksum in the manifest."""
