@@ -44,6 +44,7 @@ class DatasetManifest(StoredExport, frozen=True, kw_only=True):
         sums: the exact sum of each column of money over all rows.
         finished_at: when the last rows were written; None for an unfinished run.
         bad_rows: rows that do not decode, if they were collected.
+        earlier: the complete runs before that are retained, the last one first.
         checkpoint: the end of the run.
         folder: path or URL of the dataset; not stored.
     """
@@ -53,6 +54,7 @@ class DatasetManifest(StoredExport, frozen=True, kw_only=True):
     sums: dict[str, Decimal] = msgspec.field(default_factory=dict[str, Decimal])
     finished_at: float | None = None
     bad_rows: tuple[BadRow, ...] = ()
+    earlier: tuple[str, ...] = ()
     folder: str = ""
 
     @property

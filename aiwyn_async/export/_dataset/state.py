@@ -147,7 +147,7 @@ class DatasetState(State[DatasetManifest]):
             raise AdvisedExportError(
                 f"another export completed {self._folder.name} during this one; pass force=True to replace it"
             )
-        self._update(report, finished_at=time.time())
+        self._update(report, finished_at=time.time(), earlier=self._earlier_runs())
         self._remove_unnamed()
         self._folder.move(f"{PARTIAL}/{self._manifest.run}", self._manifest.run)
         if not {file.path for file in self._manifest.files} <= set(self._folder.files(self._manifest.run)):
@@ -159,12 +159,20 @@ class DatasetState(State[DatasetManifest]):
         """Remove the state of the unfinished run, and the runs that need not be retained."""
         with leftovers(self._folder.name):
             self._folder.clear(PARTIAL)
-        older: list[str] = []
+        # Any other was never complete: a kill can leave a run whose files were moved.
+        retained = {self._manifest.run, *self._manifest.earlier[: self._keep - 1]}
+        others: set[str] = set()
         with leftovers(self._folder.name):
-            older = [run for run in self._folder.runs() if run != self._manifest.run]
-        for run in older[: max(0, len(older) - (self._keep - 1))]:
+            others = set(self._folder.runs()) - retained
+        for run in others:
             with leftovers(self._folder.name):
                 self._folder.remove(run)
+
+    def _earlier_runs(self) -> tuple[str, ...]:
+        """Return the complete runs to retain beside this one, the last one first."""
+        published = _read(self._folder, MANIFEST)
+        runs = () if published is None else (published.run, *published.earlier)
+        return tuple(run for run in runs if run != self._manifest.run)[: self._keep - 1]
 
     def _add(self, contents: dict[DatasetFile, bytes], report: Report, **changes: Any) -> None:
         self._check_alone()
