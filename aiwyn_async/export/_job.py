@@ -162,7 +162,9 @@ class ExportJob:
         await in_thread(self._state.finish)
         if self._source.strict and not (report and report.complete):
             raise IncompleteError(
-                f"{self._output.path} is finished but may be incomplete: {report}", report=report
+                f"{self._output.path} is finished but may be incomplete: {report}; "
+                "pass force=True to export it again",
+                report=report,
             )
         return self._result(self._output.size(), report)
 
