@@ -21,8 +21,9 @@ from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_wher
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.checks import needs_extra
 from aiwyn_async._core.files import local_path
+from aiwyn_async._core.threads import in_thread
 from aiwyn_async.client import AiwynClient
-from aiwyn_async.errors import ConfigurationError
+from aiwyn_async.errors import ConfigurationError, StorageError
 
 if TYPE_CHECKING:
     from aiwyn_async.sync import SyncResult
@@ -105,6 +106,23 @@ class _Sync:
         result: SyncResult = await self._run(collection, self.to, **self._options, **options)
         return result
 
+    def check_file(self) -> None:
+        """Open the file once, before the first of several resources.
+
+        Raises:
+            StorageError: it cannot be opened, is in use, or is not a DuckDB database. The cause is the same
+                error, not one of a path or a table: it concerns all resources.
+        """
+        from aiwyn_async.sync._database import DatabaseFile  # noqa: PLC0415 (an extra, which is installed)
+
+        file = DatabaseFile(self.to)
+        try:
+            file.open()
+        except StorageError as error:
+            raise StorageError(str(error)) from error
+        finally:
+            file.close()
+
     def skipped_rows_file(self, of: str | None = None) -> BadRowsFile:
         """Return the file of skipped rows; each of several resources has its own."""
         target = self.to if of is None else self.to.with_name(f"{self.to.name}.{of}")
@@ -137,6 +155,8 @@ async def _sync_all(run: _Sync, *, json: bool, sandbox: SandboxOptions) -> int:
         columns = columns_by_resource({name: getattr(aiwyn, name).hit_type for name in names}, run.rows)
 
         async def sync_one(name: str, progress: AllProgress) -> Outcome:
+            if name == names[0]:
+                await in_thread(run.check_file)
             skipped_rows = run.skipped_rows_file(of=name)
             result = await run.sync(getattr(aiwyn, name), on_progress=progress.update, **columns[name])
             run.save_skipped_rows(result, skipped_rows)

@@ -411,6 +411,27 @@ async def test_constraint_of_one_table_does_not_stop_the_others(
     assert row is not None
     box.insert("invoices", {"invoiceNumber": row[0]})
     done = await cli.run(*command)
+@pytest.mark.parametrize("content", ["text", "encrypted", "folder"])
+async def test_file_that_sync_cannot_open_stops_a_sync_of_all(
+    content: str, cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "firm.duckdb"
+    if content == "text":
+        path.write_text("no database")
+    elif content == "folder":
+        path.mkdir()
+    else:
+        with duckdb.connect() as other:
+            other.execute("SET force_mbedtls_unsafe = 'true'")
+            other.execute(f"ATTACH '{path}' AS firm (ENCRYPTION_KEY 'key')")
+            other.execute("CREATE TABLE firm.other (id INTEGER)")
+    done = await cli.run("sync", "all", "--to", "firm.duckdb")
+    assert (done.code, box.calls()) == (1, 0), done.err
+    assert done.err.count("error: ") == 1
+    assert set(states(done).values()) == {"- failed", "- not started"}
+    assert f"stopped: 0 of {len(NAMES) - 1} resources are complete" in done.err
+
+
     assert (done.code, states(done)["invoices"]) == (5, "- failed"), done.err
     assert "violates unique constraint" in done.err
     assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
