@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -17,7 +18,7 @@ from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file,
 from aiwyn_async._cli.options import RowOptions, SandboxOptions
 from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import RESOURCES, create_pull
-from aiwyn_async._core.files import check_path, local_path, url_of, why_no_folder
+from aiwyn_async._core.files import check_path, local_path, lock_folder, make_folder, url_of, why_no_folder
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.errors import ConfigurationError, ExportError
@@ -25,6 +26,7 @@ from aiwyn_async.export._dataset.folder import open_folder
 from aiwyn_async.export._dataset.state import MANIFEST, UNFINISHED
 from aiwyn_async.export._formats import FILE_SUFFIXES, format_for, is_dataset
 from aiwyn_async.export._manifest import INVALID
+from aiwyn_async.export._part_files import disk_errors
 from aiwyn_async.export._staging import unfinished_manifest
 
 AllFormat = Literal["dataset", "parquet", "csv", "jsonl"]
@@ -55,7 +57,6 @@ async def export_all(
         columns = columns_by_resource({name: pull.row_type for name, pull in pulls.items()}, rows)
         _check_formats(targets, pulls, columns)
         run = _Run(to, file_format, {name: bool(write[name]) for name in ("force", "resume", "replace")})
-        run.start(targets)
 
         async def export(name: str, progress: AllProgress) -> Outcome:
             target, pull = targets[name], pulls[name]
@@ -74,10 +75,13 @@ async def export_all(
             return written_outcome(result.rows, problems, describe(result, name), to_values(result))
 
         try:
+            run.start(targets)
             return await run_all(aiwyn, list(RESOURCES), export, advice=ADVICE, json=json)
         except ConfigurationError:
             run.undo()
             raise
+        finally:
+            run.release()
 
 
 def _targets(to: str, file_format: AllFormat) -> dict[str, str]:
@@ -124,23 +128,42 @@ class _Run:
         self._name = f".all-{file_format}.json"
         self._flags = flags
         self._is_resumed = flags["resume"] and sum(flags.values()) == 1
-        self._before = self._folder.read(self._name)
+        self._before: bytes | None = None
+        self._lock: int | None = None
         self._state = _State(may_replace=flags["force"] or flags["replace"])
 
     def start(self, targets: Mapping[str, str]) -> None:
         """Store the state of a new run, or load that of the last one.
 
         Raises:
-            ExportError: the folder cannot be written, or has exports that may not be replaced.
+            ExportError: the folder cannot be written, has exports that may not be replaced, or another run
+                writes into it.
         """
+        if url_of(self._to) is None:
+            self._acquire(Path(self._to))
+        self._before = self._folder.read(self._name)
         if self._is_resumed and self._before is not None:
             self._state = self._load(self._before)
             return
         if not any(self._flags.values()):
             self._check_empty(targets)
-        if url_of(self._to) is None and (reason := why_no_folder(Path(self._to).parent)):
-            raise ExportError(reason)
         self._store()
+
+    def _acquire(self, folder: Path) -> None:
+        """Create and lock the folder: another run would replace the list of finished resources."""
+        if reason := why_no_folder(folder.parent):
+            raise ExportError(reason)
+        with disk_errors(folder):
+            make_folder(folder)
+            self._lock = os.open(folder, os.O_RDONLY)
+            if not lock_folder(self._lock, folder):
+                raise ExportError(f"another export of all resources is writing into {folder}; wait for it")
+
+    def release(self) -> None:
+        """Unlock the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def flags_of(self, resource: str) -> dict[str, bool]:
         """Return force, resume and replace for the export of a resource."""

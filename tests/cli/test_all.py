@@ -277,6 +277,25 @@ async def test_resume_of_a_replacing_run_reads_what_that_run_did_not(
     assert requested == {"projects", *NAMES[NAMES.index("wip") :]}
 
 
+async def test_second_run_into_a_folder_is_refused(cli: Cli, box: Sandbox, tmp_path: Path) -> None:
+    """It would replace the list of the resources that the first one finished."""
+    assert (await cli.run(*EXPORT)).code == 0
+    stalled = box.faults.add("clients.search", action="stall")
+    process = await cli.start(*EXPORT, "--replace")
+    await wait_until(lambda: stalled.hits > 0)
+    state = (tmp_path / "firm/.all-dataset.json").read_bytes()
+    before = box.calls()
+    for flag in ("--resume", "--replace"):
+        refused = await cli.run(*EXPORT, flag)
+        assert (refused.code, box.calls()) == (1, before), refused.err
+        assert "another export of all resources is writing into firm" in refused.err
+    assert (tmp_path / "firm/.all-dataset.json").read_bytes() == state
+    process.kill()
+    await process.communicate()
+    box.faults.clear()
+    assert (await cli.run(*EXPORT, "--resume")).code == 0
+
+
 @pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])
 async def test_export_all_writes_a_file_of_each_resource(
     file_format: str, cli: Cli, box: Sandbox, tmp_path: Path
@@ -392,25 +411,6 @@ async def test_database_in_use_stops_a_sync_of_all(cli: Cli, box: Sandbox, tmp_p
     )
 
 
-async def test_table_that_sync_refuses_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:
-    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
-        other.execute("CREATE TABLE contacts (id INTEGER)")
-    done = await cli.run("sync", "all", "--to", "firm.duckdb")
-    assert (done.code, states(done)["contacts"]) == (5, "- failed"), done.err
-    assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
-
-
-async def test_constraint_of_one_table_does_not_stop_the_others(
-    cli: Cli, box: Sandbox, tmp_path: Path
-) -> None:
-    command = ("sync", "all", "--to", "firm.duckdb")
-    assert (await cli.run(*command)).code == 0
-    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
-        other.execute('CREATE UNIQUE INDEX own ON invoices ("invoiceNumber")')
-        row = other.execute('SELECT "invoiceNumber" FROM invoices').fetchone()
-    assert row is not None
-    box.insert("invoices", {"invoiceNumber": row[0]})
-    done = await cli.run(*command)
 @pytest.mark.parametrize("content", ["text", "encrypted", "folder"])
 async def test_file_that_sync_cannot_open_stops_a_sync_of_all(
     content: str, cli: Cli, box: Sandbox, tmp_path: Path
@@ -432,6 +432,25 @@ async def test_file_that_sync_cannot_open_stops_a_sync_of_all(
     assert f"stopped: 0 of {len(NAMES) - 1} resources are complete" in done.err
 
 
+async def test_table_that_sync_refuses_does_not_stop_the_others(cli: Cli, tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute("CREATE TABLE contacts (id INTEGER)")
+    done = await cli.run("sync", "all", "--to", "firm.duckdb")
+    assert (done.code, states(done)["contacts"]) == (5, "- failed"), done.err
+    assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
+
+
+async def test_constraint_of_one_table_does_not_stop_the_others(
+    cli: Cli, box: Sandbox, tmp_path: Path
+) -> None:
+    command = ("sync", "all", "--to", "firm.duckdb")
+    assert (await cli.run(*command)).code == 0
+    with duckdb.connect(str(tmp_path / "firm.duckdb")) as other:
+        other.execute('CREATE UNIQUE INDEX own ON invoices ("invoiceNumber")')
+        row = other.execute('SELECT "invoiceNumber" FROM invoices').fetchone()
+    assert row is not None
+    box.insert("invoices", {"invoiceNumber": row[0]})
+    done = await cli.run(*command)
     assert (done.code, states(done)["invoices"]) == (5, "- failed"), done.err
     assert "violates unique constraint" in done.err
     assert sum(state.endswith(" complete") for state in states(done).values()) == len(NAMES) - 2
