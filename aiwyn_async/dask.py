@@ -22,7 +22,7 @@ except ModuleNotFoundError as _error:
         'aiwyn_async.dask is an extra; run: pip install "aiwyn-async[dask]"', name=_error.name
     ) from None
 
-from aiwyn_async._core.checks import check_positive
+from aiwyn_async._core.checks import check_callback, check_kind, check_positive
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._pull.plan import Partition, Plan
 from aiwyn_async._pull.pull import Pull
@@ -104,7 +104,9 @@ class _ClientPlugin(WorkerPlugin):
 def _submit(
     consume: Any, plan: Plan, cluster: Client, *, limit: int, connect: Connect, retries: int
 ) -> list[Future[Any]]:
+    check_kind("plan", plan, Plan, "a Plan")
     check_positive("limit", limit)
+    check_callback("connect", connect)
     plugin, run = f"aiwyn-{tokenize(connect)}", f"aiwyn-{uuid4().hex}"
     cluster.register_plugin(_ClientPlugin(connect), name=plugin)
     submit = partial(cluster.submit, _run, consume, plugin, limit, run, retries=retries, pure=False)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from aiwyn_async import models
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.pull_report import KeyRange, PullReport
 from aiwyn_async._core.reports import EarlierProblems, combine_fields
 from aiwyn_async._core.urls import is_plain_setting
@@ -112,6 +113,7 @@ class Plan(Stored, frozen=True, kw_only=True):
                 reports that there are.
             ConfigurationError: a report is not valid, or of another plan.
         """
+        check_kind("reports", reports, Mapping, "a dict of the report of each partition by its number")
         parsed = {number: to_report(number, report) for number, report in reports.items()}
         self._check_origin(parsed)
         present = [parsed[each.number] for each in self.partitions if each.number in parsed]

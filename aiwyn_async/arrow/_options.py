@@ -59,7 +59,8 @@ def column_options(
     if extra is not None:
         check_word("extra", extra, ("json",))
     _check_round_money(row_type, round_money)
-    if isinstance(date_columns, str) or not hasattr(date_columns, "__iter__"):
+    has_no_length = getattr(date_columns, "shape", None) == ()
+    if isinstance(date_columns, str) or has_no_length or not hasattr(date_columns, "__iter__"):
         raise ConfigurationError("date_columns must be a list of names, such as ['issueDate', 'dueDate']")
     days = tuple(date_columns)
     if not (days or extra):

@@ -16,6 +16,7 @@ from anyio.from_thread import start_blocking_portal
 from dlt.common.destination import Destination
 
 from aiwyn_async import errors
+from aiwyn_async._core.checks import check_callback
 from aiwyn_async._core.files import disk_errors, local_path
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._resources.records import BATCHES_IN_FLIGHT, MAX_BATCH
@@ -49,8 +50,9 @@ def aiwyn_destination(
             ``PartialWriteError`` once those sent with it are written, and the load stays pending.
 
     Raises:
-        ConfigurationError: ``dead_letters`` is a URL.
+        ConfigurationError: ``dead_letters`` is a URL, or ``connect`` is not a function.
     """
+    check_callback("connect", connect)
     letters = None if dead_letters is None else _DeadLetters(local_path(dead_letters))
 
     def aiwyn(rows: Any, table: Any) -> None:

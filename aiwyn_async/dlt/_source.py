@@ -8,7 +8,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from datetime import timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 import dlt
 import msgspec
@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
+from aiwyn_async._core.checks import check_callback, check_word, shown
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
@@ -68,15 +69,27 @@ def aiwyn_source(
     Raises:
         ConfigurationError: an argument is invalid, or the client has no credentials; nothing was sent.
     """
-    if isinstance(resources, str):
-        raise ConfigurationError(f"resources must be a list of names, such as [{resources!r}]")
-    if on_bad_row not in {"raise", "skip"}:
-        raise ConfigurationError("on_bad_row must be 'raise' or 'skip'")
+    names = _checked_names(resources)
+    check_word("on_bad_row", on_bad_row, ("raise", "skip"))
+    check_callback("connect", connect)
     client = connect()  # opens nothing
-    reads = [_ResourceRead(name, connect, where, overlap, ids, on_bad_row) for name in resources]
+    reads = [_ResourceRead(name, connect, where, overlap, ids, on_bad_row) for name in names]
     declared = [read.declare(client) for read in reads]
     source: DltSource = dlt.source(lambda: declared, name="aiwyn", section="aiwyn", max_table_nesting=0)()
     return source
+
+
+def _checked_names(resources: object) -> list[str]:
+    if isinstance(resources, str) or not isinstance(resources, Iterable):
+        raise ConfigurationError(
+            f"resources must be a list of names, such as ['invoices'], not {shown(resources)}"
+        )
+    names: list[str] = []
+    for name in cast("Iterable[object]", resources):
+        if not isinstance(name, str) or name in names:
+            raise ConfigurationError(f"resources must be different names, got {shown(name)}")
+        names.append(name)
+    return names
 
 
 class _ResourceRead(msgspec.Struct, frozen=True):

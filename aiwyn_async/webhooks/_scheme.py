@@ -87,7 +87,7 @@ _MAY_BE_EMPTY: Final = {"prefix", "secret_prefix"}
 def _check_field(name: str, kind: Any, value: object) -> None:
     words = [word for word in get_args(kind) if isinstance(word, str)]
     if words:
-        if value not in words:
+        if not isinstance(value, str) or value not in words:
             raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
     elif kind is float:
         number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from aiwyn_async import (
 )
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.untyped import UntypedCollection
-from aiwyn_async.dlt import aiwyn_source
+from aiwyn_async.dlt import aiwyn_destination, aiwyn_source
 from aiwyn_async.sandbox import Sandbox, Variant
 from duckdb_files import query
 from loaded_tables import cause_in, kinds, loaded_now, loaded_rows, sandbox_rows
@@ -228,6 +229,20 @@ def test_wrong_on_bad_row_is_refused_before_a_client_is_created() -> None:
     def connect() -> AiwynClient:
         raise AssertionError("a client was created")
 
-    wrong: Any = "collect"
-    with pytest.raises(ConfigurationError, match="on_bad_row must be 'raise' or 'skip'"):
-        aiwyn_source(["invoices"], connect=connect, on_bad_row=wrong)
+    wrong: Any
+    for wrong in ("collect", ["raise"], None):
+        with pytest.raises(ConfigurationError, match='on_bad_row must be "raise" or "skip"'):
+            aiwyn_source(["invoices"], connect=connect, on_bad_row=wrong)
+
+
+@pytest.mark.parametrize("resources", [None, 5, "invoices", [1], [None], ["invoices", "invoices"]])
+def test_resources_that_are_not_different_names_are_refused(resources: Any) -> None:
+    with pytest.raises(ConfigurationError, match="resources must be"):
+        aiwyn_source(resources, connect=lambda: AiwynClient(base_url="http://127.0.0.1:9", token="x"))
+
+
+@pytest.mark.parametrize("connect", [5, "invoices", asyncio.sleep])
+def test_connect_must_be_a_function(connect: Any) -> None:
+    for use in (lambda: aiwyn_source(["invoices"], connect=connect), lambda: aiwyn_destination(connect)):
+        with pytest.raises(ConfigurationError, match="connect must be a function that is not async"):
+            use()

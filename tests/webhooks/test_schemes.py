@@ -14,6 +14,7 @@ import pytest
 
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, WebhookVerificationError
+from aiwyn_async.filters import F
 from aiwyn_async.webhooks import STANDARD_WEBHOOKS, STRIPE_LIKE, Scheme, WebhookVerifier
 from webhook_deliveries import BODY, KEY, NOW, SECRET, make_verifier, never_seen, stripe
 
@@ -305,6 +306,7 @@ def test_event_json_decodes_fractions_as_decimals() -> None:
         ("encoding", "HEX"),
         ("digest", "md5"),
         ("digest", hashlib.sha256),
+        ("digest", F.digest),
         ("secret_encoding", "ascii"),
         ("prefix", None),
         ("secret_prefix", b"whsec_"),
