@@ -24,6 +24,13 @@ _ESCAPES: Final = re.compile(
 _OPENING: Final = {b"}": b"{", b"]": b"["}
 _MAX_DEPTH: Final = 3
 """The depth of a list in an object inside another, with its own bracket."""
+_ROW_START: Final = re.compile(rb",\s*(?=\{)")
+_AFTER_ROW: Final = re.compile(rb"\s*(?:,\s*|(\]))")
+_MAX_READS: Final = 4
+_MIN_READ: Final = 100
+_MAX_ROW_BYTES: Final = 100_000
+_MAX_TAIL: Final = 4096
+_decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
@@ -80,6 +87,91 @@ def _row_ends(tokens: Iterator[re.Match[bytes]]) -> Iterator[re.Match[bytes]]:
             yield token
             if mark == b"]":
                 return
+
+
+def split_torn_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
+    """Split a page as ``split_rows()`` does, also if a row has an odd number of quotes; None if that fails.
+
+    Strings and brackets do not show where such a row ends. It ends before an object that has the keys of an
+    earlier row, or from which on the rest of the page is valid.
+    """
+    begin = _find_list(body, path)
+    if begin is None:
+        return None
+    known_keys: set[frozenset[str]] = set()
+    _split_torn(body, begin, known_keys)  # learns the keys of rows behind a first one that is torn
+    return _split_torn(body, begin, known_keys)
+
+
+def _split_torn(body: bytes, begin: int, known_keys: set[frozenset[str]]) -> tuple[list[bytes], bytes] | None:
+    rows: list[bytes] = []
+    torn, at = begin, begin  # where a row that is not JSON may begin, and where one that is may
+    left = _MAX_READS * len(body) + _MAX_ROW_BYTES
+    while left > 0:  # so that it takes linear time
+        run, end, read = _rows_from(body, at)
+        left -= read - at + _MIN_READ
+        rest = _without_list(body, begin, end) if run else None
+        if run and (at == torn or rest is not None or _keys_of(run[0]) in known_keys):
+            if at > torn:
+                rows.append(body[torn:at].rstrip().removesuffix(b",").rstrip())
+            rows += run
+            known_keys.update(filter(None, map(_keys_of, run)))
+            torn = at = end
+        if rest is not None:
+            return rows, rest
+        start = _ROW_START.search(body, at)
+        next_row = len(body) if start is None else start.start()
+        for bracket in re.compile(rb"\]").finditer(body, max(torn, len(body) - _MAX_TAIL), next_row):
+            if (rest := _without_list(body, begin, bracket.start())) is not None:
+                return [*rows, body[torn : bracket.start()].rstrip()], rest
+        if start is None:
+            return None
+        at = start.end()
+    return None
+
+
+def _without_list(body: bytes, begin: int, end: int) -> bytes | None:
+    """Return a page without its rows if they end here, near the end of the page."""
+    if end < len(body) - _MAX_TAIL or not body.startswith(b"]", end):
+        return None
+    rest = body[:begin] + body[end:]
+    return rest if is_json(replace_lone_surrogates(rest)) else None
+
+
+def _rows_from(body: bytes, start: int) -> tuple[list[bytes], int, int]:
+    """Return objects that are JSON with commas between them, where they end, and how far the body was read.
+
+    They end at a bracket, or at the start of something else.
+    """
+    rows: list[bytes] = []
+    while True:
+        end, is_closed = _end_of_object(body, start)
+        after = _AFTER_ROW.match(body, end) if is_closed else None
+        row = body[start:end]
+        if after is None or not is_json(replace_lone_surrogates(row)):
+            return rows, start, end
+        rows.append(row)
+        if after[1]:
+            return rows, after.start(1), end
+        start = after.end()
+
+
+def _end_of_object(body: bytes, start: int) -> tuple[int, bool]:
+    """Return how far an object was read, and whether its brackets are closed there."""
+    depth, end = 0, start
+    for token in _tokens(body, start) if body.startswith(b"{", start) else ():
+        mark, end = token[0], token.end()
+        depth += (mark in {b"{", b"["}) - (mark in _OPENING)
+        if depth <= 0 or end > start + _MAX_ROW_BYTES:
+            break
+    return end, depth == 0 < end - start
+
+
+def _keys_of(row: bytes) -> frozenset[str] | None:
+    try:
+        return frozenset(_decode_keys(replace_lone_surrogates(row)))
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # a key that is not UTF-8
+        return None
 
 
 def without_rows(body: bytes) -> bytes:

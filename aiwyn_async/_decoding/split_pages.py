@@ -5,7 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from aiwyn_async._decoding.envelope import Envelope, envelope_decoder, malformed_error, parse_count
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, split_rows
+from aiwyn_async._decoding.malformed import (
+    is_json,
+    replace_lone_surrogates,
+    split_rows,
+    split_torn_rows,
+)
 from aiwyn_async._decoding.row_decoder import RAW
 from aiwyn_async._decoding.values import DECODING_ERRORS
 
@@ -37,14 +42,10 @@ def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> 
     Raises:
         DecodeError: the page without its rows is not JSON either.
     """
-    split = split_rows(body, envelope.items)
+    split = _best_split(envelope, body, error)
     if split is None:
         return None
-    rows, rest = split
-    try:
-        _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
-    except DECODING_ERRORS:
-        raise malformed_error(error) from None
+    rows, count = split
     repaired, has_malformed_row = set[int](), False
     for index, row in enumerate(rows):
         if is_json(row):
@@ -62,3 +63,25 @@ def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> 
         was_malformed=True,
         has_malformed_row=has_malformed_row,
     )
+
+
+def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list[bytes], object] | None:
+    """Return the rows of the split with more rows that are JSON, and the count; None without rows."""
+    found: list[tuple[list[bytes], bytes]] = []
+    best: tuple[list[bytes], object] | None = None
+    most = -1
+    for split in (split_rows, split_torn_rows):
+        found += filter(None, [split(body, envelope.items)])
+        rows, rest = found[-1] if found else ([], b"")
+        try:
+            _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
+        except DECODING_ERRORS:
+            continue
+        good = sum(is_json(replace_lone_surrogates(row)) for row in rows)
+        if good > most:
+            most, best = good, (rows, count)
+        if good == len(rows):
+            break
+    if found and best is None:
+        raise malformed_error(error) from None
+    return best

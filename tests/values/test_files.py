@@ -149,6 +149,43 @@ async def test_json_lines_have_rows_that_are_not_utf8_as_sent(serve: Serve, tmp_
     assert result.report.complete
 
 
+TORN = {
+    "inch": '{"id":2,"notes":"5" pipe","lineItems":[{"id":7,"amount":1},{"id":8,"amount":2}]}',
+    "nested": '{"id":2,"lineItems":[{"id":7,"notes":"3" valve"},{"id":8,"notes":"x"}],"payments":[]}',
+    "path": '{"id":2,"notes":"C:\\"}',
+    "cut": '{"id":2,"notes":"a',
+    "bracket": '{"id":2,"notes":"5" ] pipe"]}',
+}
+
+
+@pytest.mark.parametrize("position", [0, 2, 4])
+@pytest.mark.parametrize("verb", ["list", "pull"])
+@pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
+async def test_row_with_an_odd_number_of_quotes_is_one_bad_row(
+    serve: Serve, torn: str, verb: str, position: int
+) -> None:
+    items = '[{"id":7,"amount":1},{"id":8,"amount":2}]'
+    rows = [f'{{"id":{key},"notes":"}},{{","lineItems":{items}}}' for key in (1, 3, 4, 5)]
+    rows.insert(position, torn)
+    aiwyn = serve(*rows)
+    options: Any = {"on_bad_row": "collect"} | ({"paging": "page"} if verb == "pull" else {})
+    read = getattr(aiwyn.invoices, verb)(**options)
+    assert [row.id async for row in read] == [1, 3, 4, 5]
+    assert [(bad.key, bad.index, bad.raw.decode()) for bad in read.bad_rows] == [(2, position, torn)]
+    assert read.report.problems() == ["1 rows do not decode and were left out"]
+
+
+async def test_objects_within_a_row_with_odd_numbers_of_quotes_are_no_rows(serve: Serve) -> None:
+    torn = (
+        '{"id":2,"notes":"5" a","lineItems":[{"id":7,"notes":"b"},{"id":8,"notes":"6" c"}],"currency":"x" "}'
+    )
+    aiwyn = serve('{"id":1,"notes":"a"}', torn, '{"id":3,"status":"PAID"}', '{"id":4,"notes":"b"}')
+    pager = aiwyn.invoices.list(on_bad_row="collect")
+    page = await pager
+    assert {1, 4} <= {row.id for row in page.items} <= {1, 3, 4}
+    assert not pager.report.complete
+
+
 @pytest.mark.parametrize("line_break", ["\r", "\n", "\r\n"])
 async def test_json_lines_have_no_line_break_within_a_row(
     serve: Serve, tmp_path: Path, line_break: str
