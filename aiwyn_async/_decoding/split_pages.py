@@ -67,12 +67,12 @@ def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> 
 
 def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list[bytes], object] | None:
     """Return the rows of the split with more rows that are JSON, and the count; None without rows."""
-    found: list[tuple[list[bytes], bytes]] = []
+    candidates: list[tuple[list[bytes], bytes]] = []
     best: tuple[list[bytes], object] | None = None
     most = -1
     for split in (split_rows, split_torn_rows):
-        found += filter(None, [split(body, envelope.items)])
-        rows, rest = found[-1] if found else ([], b"")
+        candidates += filter(None, [split(body, envelope.items)])
+        rows, rest = candidates[-1] if candidates else ([], b"")
         try:
             _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
         except DECODING_ERRORS:
@@ -82,6 +82,6 @@ def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list
             most, best = good, (rows, count)
         if good == len(rows):
             break
-    if found and best is None:
+    if candidates and best is None:
         raise malformed_error(error) from None
     return best
