@@ -97,6 +97,8 @@ class Pager(ReportedRead[RowT, ListReport]):
         if page.count is not None and (page.count > received or not received):
             return page.count
         read: Pager[Any] = self._with(**keys, limit=None)
+        # The page size of the server may be smaller, so that its first page has the count of its rows too.
+        read.query = msgspec.structs.replace(read.query, counts_pages=True)
         async with aclosing(read.pages()) as pages:
             async for _ in pages:
                 pass

@@ -22,6 +22,7 @@ from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async.errors import ConfigurationError, IncompleteError, ServerError
 from aiwyn_async.sandbox import Drift, Sandbox
+from aiwyn_async.testing import FakeClock
 from invoice_lists import listed_ids, request_bodies
 from list_model import ListModel
 
@@ -80,17 +81,29 @@ async def test_count_reads_the_keys_if_the_server_reports_none(aiwyn: AiwynClien
     assert await aiwyn.invoices.list(page_size=10).count() == 95
 
 
+def count_page(body: bytes) -> bytes:
+    response = msgspec.json.decode(body)
+    response["deid_invoice_aggregate"]["aggregate"]["count"] = len(response["deid_invoice"])
+    return msgspec.json.encode(response)
+
+
 @pytest.mark.parametrize("route", ["invoices.list", "invoices.search"])
 async def test_count_of_the_page_alone_is_not_the_count(route: str, aiwyn: AiwynClient, box: Sandbox) -> None:
-    def count_page(body: bytes) -> bytes:
-        response = msgspec.json.decode(body)
-        response["deid_invoice_aggregate"]["aggregate"]["count"] = len(response["deid_invoice"])
-        return msgspec.json.encode(response)
-
     box.faults.add(route, every=1, mutate=count_page)
     reads = [aiwyn.invoices.list()] if route == "invoices.list" else [aiwyn.invoices.search()]
     assert [await read.count() for read in reads] == [95]
     assert route == "invoices.list" or await aiwyn.invoices.pull().count() == 95
+
+
+@pytest.mark.parametrize("verb", ["list", "search", "pull"])
+async def test_count_of_a_page_of_the_servers_own_size_is_not_the_count(verb: str, clock: FakeClock) -> None:
+    async with (
+        Sandbox(invoices=47, max_page_size=10, clamp_page_size=True) as box,
+        AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as aiwyn,
+    ):
+        for route in ("invoices.list", "invoices.search"):
+            box.faults.add(route, every=1, mutate=count_page)
+        assert await getattr(aiwyn.invoices, verb)().count() == 47
 
 
 async def test_count_of_rows_that_may_be_incomplete_is_an_error(aiwyn: AiwynClient, box: Sandbox) -> None:
