@@ -54,7 +54,7 @@ def shown_unit(text: str) -> timedelta:
         >>> shown_unit("2024-01-15T10:30:00.12Z")
         datetime.timedelta(microseconds=10000)
     """
-    match = _PARTS.fullmatch(text)
+    match = _PARTS.fullmatch(text.strip())
     if match is None:
         return timedelta(microseconds=1)
     if match["time"] is None:
@@ -66,7 +66,7 @@ def shown_unit(text: str) -> timedelta:
 
 def digits_shown(text: str) -> int:
     """Return how many digits of the second's fraction a text has; -1 if it has no seconds."""
-    match = _PARTS.fullmatch(text)
+    match = _PARTS.fullmatch(text.strip())
     return -1 if match is None or match["seconds"] is None else len(match["fraction"] or "")
 
 
@@ -77,7 +77,7 @@ def with_digits(text: str, digits: int) -> str:
         >>> with_digits("2024-01-15T10:30:00.5Z", 3)
         '2024-01-15T10:30:00.500Z'
     """
-    match = _PARTS.fullmatch(text)
+    match = _PARTS.fullmatch(text.strip())
     fraction = "" if match is None else match["fraction"] or ""
     if match is None or match["time"] is None or digits_shown(text) >= digits:
         return text
@@ -93,7 +93,7 @@ def first_shown_as(text: str) -> str:
         '2024-01-15T10:29:59Z'
     """
     first = subtract(text, shown_unit(text))
-    return first[:DAY_LENGTH] if len(text) == DAY_LENGTH else first
+    return first[:DAY_LENGTH] if len(text.strip()) == DAY_LENGTH else first
 
 
 def subtract(text: str, by: timedelta) -> str:
@@ -115,12 +115,12 @@ def last_shown_as(text: str) -> str:
         >>> last_shown_as("2024-01-15T10:30:00.12Z")
         '2024-01-15T10:30:00.129999Z'
     """
-    match = _PARTS.fullmatch(text)
+    match = _PARTS.fullmatch(text.strip())
     if match is None:
         return text
     time, seconds, zone = match["time"], match["seconds"], match["zone"] or ""
     if time is None:
-        return f"{text}T23:59:59.{'9' * DIGITS}"
+        return f"{match['day']}T23:59:59.{'9' * DIGITS}"
     if seconds is None:
         return f"{match['day']}{time}:59.{'9' * DIGITS}{zone}"
     if len(match["fraction"] or "") >= DIGITS:

@@ -70,6 +70,8 @@ async def test_timestamps_of_any_spelling_are_compared(
 
 
 def test_timestamp_formats_are_preserved() -> None:
+    assert last_shown_as(" 2024-01-15T10:30:00Z") == "2024-01-15T10:30:00.999999Z"
+    assert last_shown_as("2024-01-15 ") == "2024-01-15T23:59:59.999999"
     assert last_shown_as("2024-01-15") == "2024-01-15T23:59:59.999999"
     assert last_shown_as("2024-01-15T10:30:00.12+00:00") == "2024-01-15T10:30:00.129999+00:00"
     assert last_shown_as("2024-01-15T10:30:00.123456789Z") == "2024-01-15T10:30:00.123456789Z"
