@@ -179,7 +179,10 @@ class KeysetPagination:
             receive = self._receive_by_key if is_by_key else self._receive_in_order
             receive(result, is_last=is_last)
         repeated = len(result.keys) - len(result.new) if is_by_key and use else 0
-        return PageDecision(use=use, skip_last=left, expected_duplicates=repeated, counts_all=not is_by_key)
+        # Before the end, a count of just the rows of a page may be that of the page.
+        is_of_page = bool(result.keys) and result.count == len(result.keys) and self.stop_reason is None
+        counts_all = not (is_by_key or is_of_page)
+        return PageDecision(use=use, skip_last=left, expected_duplicates=repeated, counts_all=counts_all)
 
     def _receive_unordered(self, result: PageResult) -> bool:
         """Pass rows without order values by their keys, or request them again with rows after them.

@@ -188,6 +188,21 @@ async def test_count_that_is_too_low_does_not_end_a_search_at_a_full_page() -> N
     assert len(await model.pager(10).collect()) == 23
 
 
+class CountsPages(Searched):
+    """A server that counts only the rows of each page."""
+
+    def _counted(self, fields: dict[str, Any]) -> Row:
+        return {"total": len(self._page(fields))}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4, 23])
+async def test_ordered_search_of_a_server_that_counts_pages_is_complete(rows: int) -> None:
+    model = CountsPages([], rows=[{"id": key, "rank": key // 2} for key in range(rows)])
+    pager = model.pager(3, order=[{"rank": "desc"}], strict=True)
+    assert len(await pager.collect()) == rows
+    assert pager.report.total_count == rows
+
+
 async def test_growing_count_is_not_a_problem_if_rows_cannot_shift() -> None:
     model = Searched(list(range(10)))
     new = iter([{"id": 50}])
