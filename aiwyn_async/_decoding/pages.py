@@ -24,7 +24,12 @@ from aiwyn_async._decoding.envelope import (
     split_layers,
 )
 from aiwyn_async._decoding.key_case import strip_indexes
-from aiwyn_async._decoding.malformed import is_json, replace_lone_surrogates, without_rows
+from aiwyn_async._decoding.malformed import (
+    is_json,
+    replace_lone_surrogates,
+    split_torn_rows,
+    without_rows,
+)
 from aiwyn_async._decoding.row_decoder import DecoderSpec, RowDecoder
 from aiwyn_async._decoding.split_pages import SplitPage, split_page
 from aiwyn_async._decoding.values import DECODING_ERRORS, explain
@@ -216,6 +221,11 @@ class PageDecoder(Generic[RowT]):
 
     def _find_envelope(self, body: bytes) -> Envelope:
         json = body if is_json(body) else replace_lone_surrogates(without_rows(body))
+        if self._declared is not None and not is_json(json):
+            keys = self._declared.items
+            splits = (split_torn_rows(body, path) for path in (keys, ("data", *keys)))
+            rests = (split[1] for split in splits if split is not None)
+            json = replace_lone_surrogates(next(rests, json))
         return find_envelope(json, self._declared)
 
     def _decode_block(self, block: bytes) -> list[RowT]:

@@ -21,6 +21,8 @@ import pytest
 
 from aiwyn_async import ConfigurationError, DecodeError
 from aiwyn_async._decoding.checked_types import checked
+from aiwyn_async._decoding.envelope import Envelope
+from aiwyn_async._decoding.pages import PageDecoder
 from aiwyn_async.export import export
 from aiwyn_async.models.base import Model
 from aiwyn_async.models.invoices import Invoice
@@ -173,6 +175,15 @@ async def test_row_with_an_odd_number_of_quotes_is_one_bad_row(
     assert [row.id async for row in read] == [1, 3, 4, 5]
     assert [(bad.key, bad.index, bad.raw.decode()) for bad in read.bad_rows] == [(2, position, torn)]
     assert read.report.problems() == ["1 rows do not decode and were left out"]
+
+
+@pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
+@pytest.mark.parametrize("count", ["", ',"total":3'])
+def test_row_with_an_odd_number_of_quotes_is_bad_in_any_envelope(torn: str, count: str) -> None:
+    body = f'{{"data":{{"deid_invoice":[{{"id":1}},{torn},{{"id":3}}]{count}}}}}'.encode()
+    page = PageDecoder(Invoice, Envelope(("deid_invoice",), ("total",))).decode(body)
+    assert [row.id for row in page.rows] == [1, 3]
+    assert ([bad.raw.decode() for bad in page.bad], page.count) == ([torn], 3 if count else None)
 
 
 async def test_objects_within_a_row_with_odd_numbers_of_quotes_are_no_rows(serve: Serve) -> None:
