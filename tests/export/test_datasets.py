@@ -152,6 +152,19 @@ async def test_run_that_was_killed_is_not_retained(
     assert read_manifest(to).earlier == (complete,)
 
 
+async def test_damaged_manifest_retains_the_runs_before(firm: Firm, tmp_path: Path) -> None:
+    _, aiwyn = firm
+    runs: list[str] = []
+    for _ in range(3):
+        await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", force=True, keep=2)
+        runs.append(read_manifest(tmp_path / "x").run)
+    (tmp_path / "x/_manifest.json").write_text("damaged")
+    await export(aiwyn.invoices.pull(), f"{tmp_path}/x/", force=True, keep=2)
+    manifest = read_manifest(tmp_path / "x")
+    assert manifest.earlier == (runs[-1],)
+    assert {path.name for path in (tmp_path / "x").glob("run-*")} == {runs[-1], manifest.run}
+
+
 async def test_kill_while_the_manifest_is_written_leaves_no_file_for_good(firm: Firm, tmp_path: Path) -> None:
     _, aiwyn = firm
     to = tmp_path / "x"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -171,7 +172,11 @@ class DatasetState(State[DatasetManifest]):
     def _earlier_runs(self) -> tuple[str, ...]:
         """Return the complete runs to retain beside this one, the last one first."""
         published = _read(self._folder, MANIFEST)
-        runs = () if published is None else (published.run, *published.earlier)
+        runs: Sequence[str] = ()
+        if published is not None:
+            runs = (published.run, *published.earlier)
+        elif self.has_complete_run:  # its manifest is damaged and does not say which runs are complete
+            runs = self._folder.runs()[::-1]
         return tuple(run for run in runs if run != self._manifest.run)[: self._keep - 1]
 
     def _add(self, contents: dict[DatasetFile, bytes], report: Report, **changes: Any) -> None:
