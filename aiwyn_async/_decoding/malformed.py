@@ -28,6 +28,7 @@ _ROW_START: Final = re.compile(rb",\s*(?=\{)")
 _AFTER_ROW: Final = re.compile(rb"\s*(?:,\s*|(\]))")
 _MAX_READS: Final = 4
 _MIN_READ: Final = 100
+_MIN_KEYS: Final = 4
 _MAX_ROW_BYTES: Final = 100_000
 _MAX_TAIL: Final = 4096
 _decode_keys: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -99,8 +100,10 @@ def split_torn_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], byte
     if begin is None:
         return None
     known_keys: set[frozenset[str]] = set()
-    _split_torn(body, begin, known_keys)  # learns the keys of rows behind a first one that is torn
-    return _split_torn(body, begin, known_keys)
+    split = _split_torn(body, begin, known_keys)
+    if split is not None and all(map(is_json, split[0][:1])):
+        return split
+    return _split_torn(body, begin, known_keys)  # now with the keys of rows behind a first one that is torn
 
 
 def _split_torn(body: bytes, begin: int, known_keys: set[frozenset[str]]) -> tuple[list[bytes], bytes] | None:
@@ -168,10 +171,12 @@ def _end_of_object(body: bytes, start: int) -> tuple[int, bool]:
 
 
 def _keys_of(row: bytes) -> frozenset[str] | None:
+    """Return the keys of an object; None if objects within rows may have the same few ones."""
     try:
-        return frozenset(_decode_keys(replace_lone_surrogates(row)))
+        keys = frozenset(_decode_keys(replace_lone_surrogates(row)))
     except (msgspec.MsgspecError, UnicodeDecodeError):  # a key that is not UTF-8
         return None
+    return keys if len(keys) >= _MIN_KEYS else None
 
 
 def without_rows(body: bytes) -> bytes:

@@ -187,14 +187,25 @@ def test_row_with_an_odd_number_of_quotes_is_bad_in_any_envelope(torn: str, coun
 
 
 async def test_objects_within_a_row_with_odd_numbers_of_quotes_are_no_rows(serve: Serve) -> None:
-    torn = (
-        '{"id":2,"notes":"5" a","lineItems":[{"id":7,"notes":"b"},{"id":8,"notes":"6" c"}],"currency":"x" "}'
-    )
+    items = '[{"id":6,"notes":"b"},{"id":7,"notes":"c"},{"id":8,"notes":"6" d"}]'
+    torn = f'{{"id":2,"notes":"5" a","lineItems":{items},"currency":"x" "}}'
     aiwyn = serve('{"id":1,"notes":"a"}', torn, '{"id":3,"status":"PAID"}', '{"id":4,"notes":"b"}')
     pager = aiwyn.invoices.list(on_bad_row="collect")
     page = await pager
     assert {1, 4} <= {row.id for row in page.items} <= {1, 3, 4}
     assert not pager.report.complete
+
+
+@pytest.mark.parametrize("positions", [(0, 2), (1, 3), (2, 6), (0, 3, 5)])
+async def test_each_row_with_an_odd_number_of_quotes_is_a_bad_row(
+    serve: Serve, positions: tuple[int, ...]
+) -> None:
+    row = '{"id":%d,"status":"PAID","notes":"%s","lineItems":[{"id":8,"amount":1},{"id":9,"amount":2}]}'
+    rows = [row % (key, '5" pipe' if key in positions else "a") for key in range(7)]
+    pager = serve(*rows).invoices.list(on_bad_row="collect")
+    good = set(range(7)) - set(positions)
+    assert {invoice.id async for invoice in pager} == good
+    assert [bad.key for bad in pager.bad_rows] == list(positions)
 
 
 @pytest.mark.parametrize("line_break", ["\r", "\n", "\r\n"])
