@@ -21,6 +21,7 @@ _ESCAPES: Final = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_NO_NUMBERS: Final = re.compile(rb"([:\[,]\s*)(?:NaN|-?Infinity)(?=\s*[,}\]])")
 _OPENING: Final = {b"}": b"{", b"]": b"["}
 _MAX_DEPTH: Final = 3
 """The depth of a list in an object inside another, with its own bracket."""
@@ -213,6 +214,11 @@ def cut_after_value(row: bytes, is_key: Callable[[str], bool]) -> bytes | None:
 def replace_lone_surrogates(json: bytes) -> bytes:
     """Replace each escaped lone surrogate by the escape of U+FFFD."""
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], json)
+
+
+def replace_no_numbers(json: bytes) -> bytes:
+    """Replace each ``NaN`` and ``Infinity``, which is not JSON, by null."""
+    return _NO_NUMBERS.sub(rb"\1null", json)
 
 
 def decodable(body: bytes) -> bytes:

@@ -8,6 +8,7 @@ from aiwyn_async._decoding.envelope import Envelope, envelope_decoder, malformed
 from aiwyn_async._decoding.malformed import (
     is_json,
     replace_lone_surrogates,
+    replace_no_numbers,
     split_rows,
     split_torn_rows,
 )
@@ -73,8 +74,9 @@ def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list
     for split in (split_rows, split_torn_rows):
         candidates += filter(None, [split(body, envelope.items)])
         rows, rest = candidates[-1] if candidates else ([], b"")
+        rest = replace_no_numbers(replace_lone_surrogates(rest))
         try:
-            _, count = envelope_decoder(RAW, envelope)(replace_lone_surrogates(rest))
+            _, count = envelope_decoder(RAW, envelope)(rest)
         except DECODING_ERRORS:
             continue
         good = sum(is_json(replace_lone_surrogates(row)) for row in rows)

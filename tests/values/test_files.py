@@ -186,6 +186,14 @@ def test_row_with_an_odd_number_of_quotes_is_bad_in_any_envelope(torn: str, coun
     assert ([bad.raw.decode() for bad in page.bad], page.count) == ([torn], 3 if count else None)
 
 
+@pytest.mark.parametrize("rest", ['"count":NaN', '"count":2,"sum":{"totalAmount":-Infinity}'])
+def test_number_beside_the_rows_that_is_not_json_refuses_no_row(rest: str) -> None:
+    body = f'{{"deid_invoice":[{{"id":1}},{{"id":2,"notes":": NaN,"}}],"total":{{{rest}}}}}'.encode()
+    page = PageDecoder(Invoice, Envelope(("deid_invoice",), ("total", "count"))).decode(body)
+    assert [(row.id, row.notes) for row in page.rows] == [(1, None), (2, ": NaN,")]
+    assert (page.bad, page.count) == ([], None if "NaN" in rest else 2)
+
+
 async def test_objects_within_a_row_with_odd_numbers_of_quotes_are_no_rows(serve: Serve) -> None:
     items = '[{"id":6,"notes":"b"},{"id":7,"notes":"c"},{"id":8,"notes":"6" d"}]'
     torn = f'{{"id":2,"notes":"5" a","lineItems":{items},"currency":"x" "}}'
