@@ -45,7 +45,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         try:
             content = decode_exactly(encode_json(self))
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self._error(f"a {type(self).__name__.lower()} cannot be stored: {error}") from None
+            raise self._error(f"a {self._name} cannot be stored: {error}") from None
         return encode_json(content | {"check": check_value(content)}).decode()
 
     @classmethod
