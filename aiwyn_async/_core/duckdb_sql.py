@@ -52,7 +52,7 @@ def check_names_differ(columns: Iterable[str]) -> None:
     counts = Counter(map(normalize, names))
     if same := [name for name in names if counts[normalize(name)] > 1]:
         raise ConfigurationError(
-            f"columns {', '.join(same)} differ only in case, which DuckDB ignores; "
+            f"columns {' and '.join(map(repr, same))} differ only in case, which DuckDB ignores; "
             "rename a field of the row type, or export to a .parquet or .jsonl file"
         )
 
