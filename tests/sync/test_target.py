@@ -179,7 +179,7 @@ async def test_columns_that_differ_only_in_case_are_refused(
 
     kind: Any = type(reader.invoices)
     invoices: Any = type("Invoices", (kind,), {"hit_type": Twice})(session_of(reader))
-    with pytest.raises(ConfigurationError, match="total, Total"):
+    with pytest.raises(ConfigurationError, match="'total' and 'Total'"):
         await sync(invoices, tmp_path / "firm.duckdb")
     assert served.firm.requests == 0
 
