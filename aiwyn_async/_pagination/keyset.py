@@ -43,6 +43,9 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stop_reason: FinalReason | None
     ties: Ties | None = None
     passed: list[Id] = []
+    max_page_rows: RowCount = 0
+    counts_pages: bool = False
+    first_total: RowCount | None = None
 
 
 class KeysetPagination:
@@ -109,6 +112,9 @@ class KeysetPagination:
         self._yielded = parsed.yielded
         self._ties = parsed.ties
         self._passed = parsed.passed
+        self._max_page_rows = parsed.max_page_rows
+        self._counts_pages = parsed.counts_pages
+        self._first_total = parsed.first_total
         try:
             self._fields(self._after, self._ties, self._passed)
         except (ConfigurationError, ValueError, TypeError, IndexError):
@@ -288,7 +294,20 @@ class KeysetPagination:
         after = None if self._after is None else list(self._after)
         ties = {} if self._ties is None else {"ties": msgspec.to_builtins(self._ties)}
         passed = {"passed": self._passed} if self._passed else {}
-        return {"after": after, "yielded": self._yielded, "stop_reason": self.stop_reason, **ties, **passed}
+        # Decides whether a short page is the last one.
+        seen = {
+            "max_page_rows": self._max_page_rows,
+            "counts_pages": self._counts_pages,
+            "first_total": self._first_total,
+        }
+        return {
+            "after": after,
+            "yielded": self._yielded,
+            "stop_reason": self.stop_reason,
+            **ties,
+            **passed,
+            **{name: value for name, value in seen.items() if value},
+        }
 
     def mid_page_position(self, rows: int, yielded: int) -> Position:
         raise NotImplementedError  # rows are not streamed

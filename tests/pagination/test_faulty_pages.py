@@ -162,6 +162,23 @@ async def test_empty_page_after_a_checkpoint_is_requested_again(clock: FakeClock
     assert rest.report.complete
 
 
+@pytest.mark.parametrize("position", range(1, 5))
+async def test_short_page_does_not_end_a_resumed_search_whose_server_counts_pages(
+    clock: FakeClock, position: int
+) -> None:
+    """The pages before the checkpoint showed what the server counts."""
+    server = OneFault(numbered(range(47)), "short", position, counted=True)
+    server.counts_pages = server.counts_cut_pages = True
+    keys: list[int] = []
+    checkpoint: str | None = None
+    async with serving(server, clock) as client:
+        for _ in range(6):
+            page = await client.invoices.search(page_size=10, resume=checkpoint)
+            keys += [row.id for row in page.items]
+            checkpoint = page.checkpoint.to_json()
+    assert keys == list(range(47))
+
+
 async def test_search_page_before_a_checkpoint_is_not_reported_as_lost(
     sandbox: Sandbox, client: AiwynClient
 ) -> None:

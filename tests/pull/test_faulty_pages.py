@@ -107,6 +107,22 @@ async def test_short_first_page_loses_no_row(clock: FakeClock, content: Content,
     assert (sorted(received), is_complete) == (list(range(95)), True)
 
 
+@pytest.mark.parametrize("content", CONTENTS)
+async def test_faulty_response_of_a_pull_by_single_rows_is_repeated_or_reported(
+    clock: FakeClock, content: Content
+) -> None:
+    """A response to the request for the highest key is as long as a page."""
+    unreported: list[int] = []
+    for position in range(8):
+        server = OneFault(numbered(range(5, 12)), content, position, counted=False)
+        async with serving(server, clock) as client:
+            pull = client.invoices.pull(page_size=1, ranges=1).decode_as(dict)
+            received, is_complete = await keys_received(pull)
+        if is_complete and sorted(received) != list(range(5, 12)):
+            unreported.append(position)
+    assert unreported == []
+
+
 @pytest.mark.parametrize("ranges", [1, 4])
 async def test_pull_without_the_highest_key_reports_it_missing(clock: FakeClock, ranges: int) -> None:
     """The server returns the row as the last one, but in no range."""

@@ -47,6 +47,8 @@ class OneFault:
         self.cap = cap
         self.counts_pages = False
         """Counts are those of the page alone."""
+        self.counts_cut_pages = False
+        """The count of a page that is cut is that of its rows."""
         self.requests = 0
         self.missing: set[int] = set()
         """Keys left out of every page, which is shorter then."""
@@ -94,8 +96,8 @@ class OneFault:
         if self.content in cut:
             page = msgspec.json.decode(right)
             rows = page[NAME] = cut[self.content](page[NAME])
-            if self.counts_pages and not rows:
-                page |= _counted(0)
+            if self.counts_cut_pages or (self.counts_pages and not rows):
+                page |= _counted(len(rows))
             return msgspec.json.encode(page)
         if self.content == "swapped":
             self._held_page = right
