@@ -122,6 +122,7 @@ HOUR = 3_600_000_000
         ("20240105T100000.0-05:30", DateForm.ZULU, 15.5),
         ("2024-01-05 -05:30", DateForm.ZULU, 5.5),
         ("2024-01-05+05:30", DateForm.ZULU, -5.5),
+        ("2024-01-05T10:00:00 utc AD", DateForm.ZULU, 10),
     ],
 )
 def test_instant_is_parsed_as_in_postgres(text: str, form: DateForm, hours: float) -> None:
@@ -142,6 +143,8 @@ def test_instant_is_parsed_as_in_postgres(text: str, form: DateForm, hours: floa
         "20240105T100000-05:30",
         "20240105T100000.Z",
         "0000-01-01",
+        "2024-01-05 10:00 ZBC",
+        "4714-11-23 BC",
         "x",
     ],
 )
@@ -150,8 +153,16 @@ def test_instant_is_rejected_as_in_postgres(text: str) -> None:
         instant_us(text, "startDate")
 
 
-def test_instant_accepts_years_above_9999() -> None:
-    assert instant_us("12024-01-05", "x") == 317_273_932_800_000_000
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("12024-01-05", 317_273_932_800),
+        ("0044-03-15 BC", -63_517_824_000),
+        ("4714-11-24 BC", -210_866_803_200),
+    ],
+)
+def test_instant_may_be_beyond_the_years_of_python(text: str, seconds: int) -> None:
+    assert instant_us(text, "x") == seconds * 1_000_000
 
 
 @pytest.mark.parametrize(

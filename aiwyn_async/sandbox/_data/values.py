@@ -20,21 +20,24 @@ _INSTANT = re.compile(
     r"(?:[Tt ]\s*(?:(?P<H>\d\d?):(?P<M>\d\d?)(?::(?P<S>\d\d?)(?P<f>\.\d*)?)?"
     r"|(?P<Hb>\d\d)(?P<Mb>\d\d)(?P<Sb>\d\d)(?P<fb>\.\d+)?))?"
     r"(?P<gap>\s+)?"
-    rf"(?P<zone>[zZ]|UTC|GMT|(?P<sign>\+|{_MINUS})(?P<zh>\d\d?)(?::?(?P<zm>\d\d)(?::(?P<zs>\d\d))?)?)?\s*",
+    rf"(?P<zone>(?i:z|utc|gmt|zulu)(?![a-z])|(?P<sign>\+|{_MINUS})(?P<zh>\d\d?)(?::?(?P<zm>\d\d)(?::(?P<zs>\d\d))?)?)?"
+    r"\s*(?:(?<![a-zA-Z])(?i:(?P<bc>bc)|ad))?\s*",
     re.ASCII,
 )
 _SPECIAL_INSTANTS = {"epoch": 0, "infinity": _MAX_INTEGER, "-infinity": -_MAX_INTEGER}
 _DAY_SECONDS = 86_400
 _MAX_YEAR = 294_276
+_FIRST_DAY = (-4713, 11, 24)
 _MAX_OFFSET_SECONDS = 16 * 3600
 
 
 def instant_us(value: object, name: str, form: DateForm = DateForm.ZULU) -> int:
     """Return the UTC epoch microseconds of a timestamp, parsed as Postgres does.
 
-    It is an ISO date or date-time, UTC unless it has an offset, or ``epoch``, ``infinity``, ``-infinity``. A
-    column whose form has no zone is a ``timestamp`` of Postgres, which ignores the offset of an operand; a
-    ``date`` ignores the time as well. ``name`` is that of the value in errors.
+    It is an ISO date or date-time, UTC unless it has an offset, and may end in ``BC`` or ``AD``; or it is
+    ``epoch``, ``infinity`` or ``-infinity``. A column whose form has no zone is a ``timestamp`` of Postgres,
+    which ignores the offset of an operand; a ``date`` ignores the time as well. ``name`` is that of the value
+    in errors.
     """
     if not isinstance(value, str):
         raise BadRequestError(f"{name}: expected an ISO date-time as a string")
@@ -62,6 +65,10 @@ def _day(parts: dict[str, str]) -> int | None:
     """Return the days since 1970, or None if the calendar has no such day."""
     year, month, day = _number(parts, "y", "yb"), _number(parts, "m", "mb"), _number(parts, "d", "db")
     if not (1 <= year <= _MAX_YEAR and 1 <= month <= 12):
+        return None
+    if "bc" in parts:
+        year = 1 - year  # there is no year 0
+    if (year, month, day) < _FIRST_DAY:
         return None
     # The calendar repeats every 400 years; that of Python ends with the year 9999.
     cycles, within = divmod(year - 1, 400)
