@@ -43,12 +43,11 @@ def schema_changes(
     type by column.
 
     Raises:
-        StorageError: a column has a type that would change values, or the rows lack the column ``extra``.
+        StorageError: a column has a type that would change values, the rows lack the column ``extra``, or the
+            table lacks the one that marks deleted rows.
     """
     table = f'table "{resource}" in {path}'
     added = {name: to_sql(kind) for name, kind in wanted.items() if normalize(name) not in existing}
-    if normalize(DELETED_AT) not in existing:
-        added[DELETED_AT] = TIMESTAMP_TYPE
     _check_extra_column(table, wanted, existing)
     converted: dict[str, str] = {}
     for name, kind in wanted.items():
@@ -59,7 +58,12 @@ def schema_changes(
         if both != to_sql(own):
             converted[name] = both
     deleted_at = existing.get(normalize(DELETED_AT))
-    if deleted_at is not None and to_sql(deleted_at) != TIMESTAMP_TYPE:
+    if deleted_at is None:
+        raise StorageError(
+            f"{table} lost its column {DELETED_AT}, without which rows that were deleted on the server look "
+            "as if they existed; restore it, or drop the table, and the next sync reads all rows"
+        )
+    if to_sql(deleted_at) != TIMESTAMP_TYPE:
         raise _altered_column(table, DELETED_AT, to_sql(deleted_at), TIMESTAMP_TYPE)
     return SchemaChanges(added, converted)
 

@@ -95,17 +95,17 @@ def insert_batch(table: str, types: Mapping[str, str]) -> str:
 
 def find_changed(table: str, key: str, columns: Mapping[str, str], types: Mapping[str, str]) -> str:
     """Copy rows that are new, differ, or are marked as deleted, from the batch."""
-    own = identifier(key)
+    own = _exactly(key, columns[key])
     return (
         f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT b.* FROM {_batch(types)} AS b "
         f"LEFT JOIN {qualified_name(table)} AS t ON t.{own} = b.{own} "
-        f"WHERE t.{own} IS NULL OR {_differs(key, columns)}"
+        f"WHERE t.{identifier(key)} IS NULL OR {_differs(key, columns)}"
     )
 
 
-def delete_changed(table: str, key: str) -> str:
+def delete_changed(table: str, key: str, kind: str) -> str:
     """Delete the old versions of the copied rows."""
-    own = identifier(key)
+    own = _exactly(key, kind)
     return f"DELETE FROM {qualified_name(table)} WHERE {own} IN (SELECT {own} FROM {_CHANGED})"
 
 
@@ -120,7 +120,7 @@ def merge_batch(table: str, key: str, columns: Mapping[str, str], types: Mapping
     differs = _differs(key, columns)
     return (
         f"MERGE INTO {qualified_name(table)} AS t USING {_batch(types)} AS b "
-        f"ON t.{identifier(key)} = b.{identifier(key)} "
+        f"ON t.{_exactly(key, columns[key])} = b.{_exactly(key, columns[key])} "
         f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {values}{identifier(DELETED_AT)} = NULL "
         "WHEN NOT MATCHED THEN INSERT BY NAME * RETURNING merge_action"
     )
@@ -137,9 +137,9 @@ def select_keys(table: str, key: str, modified_at: str | None = None) -> str:
     return f"SELECT {identifier(key)}, {micros} FROM {qualified_name(table)} WHERE {deleted} IS NULL"
 
 
-def mark_deleted(table: str, key: str) -> str:
+def mark_deleted(table: str, key: str, kind: str) -> str:
     """Set the deletion time of rows whose keys are in the batch."""
-    deleted, own = identifier(DELETED_AT), identifier(key)
+    deleted, own = identifier(DELETED_AT), _exactly(key, kind)
     return (
         f"UPDATE {qualified_name(table)} SET {deleted} = ?::TIMESTAMPTZ "
         f"WHERE {deleted} IS NULL AND {own} IN (SELECT {own} FROM {BATCH})"
@@ -153,13 +153,17 @@ def _batch(types: Mapping[str, str]) -> str:
 
 
 def _differs(key: str, columns: Mapping[str, str]) -> str:
-    """Compare all columns but the key; text exactly, even if a user gave its column a collation."""
+    """Compare all columns but the key."""
     terms = [f"t.{identifier(DELETED_AT)} IS NOT NULL"]
     for column, kind in columns.items():
         if column != key:
-            exactly = ' COLLATE "binary"' if kind == "VARCHAR" else ""
-            terms.append(f"t.{identifier(column)}{exactly} IS DISTINCT FROM b.{identifier(column)}")
+            terms.append(f"t.{_exactly(column, kind)} IS DISTINCT FROM b.{identifier(column)}")
     return " OR ".join(terms)
+
+
+def _exactly(column: str, kind: str) -> str:
+    """Return a column as an operand that is compared exactly, even if a user gave it a collation."""
+    return f'{identifier(column)} COLLATE "binary"' if kind == "VARCHAR" else identifier(column)
 
 
 def _casts(types: Mapping[str, str]) -> str:

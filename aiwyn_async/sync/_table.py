@@ -112,11 +112,12 @@ class SyncedTable:
         self._file.close()
 
     def load_state(self) -> SyncState:
-        """Return the progress of earlier syncs; none if their rows are gone, as after a ``DELETE``."""
+        """Return the progress of earlier syncs; none if it is ambiguous, or their rows are gone."""
         with self._file.errors():
-            (row,) = self._file.fetch(sql.SELECT_STATE, self._resource)
+            states = set(self._file.fetch(sql.SELECT_STATE, self._resource))
             has_rows = self._file.fetch(sql.select_any_row(self._resource))
-        state = SyncState(*row) if has_rows else SyncState()
+        # A user who joined the tables of two files may have joined their states too.
+        state = SyncState(*states.pop()) if has_rows and len(states) == 1 else SyncState()
         self._inserts_only = state.bookmark is None
         return state
 
@@ -166,7 +167,7 @@ class SyncedTable:
             return WriteCounts(actions["INSERT"], actions["UPDATE"])
         # An update of DuckDB does the same, for a few rows at a time: 9 times as slow, with 140 MB more.
         file.execute(sql.find_changed(table, key, columns, casts))
-        ((updated,),) = file.fetch(sql.delete_changed(table, key))
+        ((updated,),) = file.fetch(sql.delete_changed(table, key, columns[key]))
         ((written,),) = file.fetch(sql.insert_changed(table))
         file.execute(sql.DROP_CHANGED)
         return WriteCounts(written - updated, updated)
@@ -186,7 +187,8 @@ class SyncedTable:
         """Mark rows as deleted now, and return their number."""
         file = self._file
         with file.errors(), file.transaction(), file.batch(pa.table({self._key: keys})):
-            statement = sql.mark_deleted(self._resource, self._key)
+            kind = to_sql(self._table_types()[normalize(self._key)])
+            statement = sql.mark_deleted(self._resource, self._key, kind)
             ((count,),) = file.fetch(statement, datetime.now(UTC).isoformat())
         return int(count)
 

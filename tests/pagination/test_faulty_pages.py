@@ -169,7 +169,7 @@ async def test_short_page_does_not_end_a_resumed_search_whose_server_counts_page
     """The pages before the checkpoint showed what the server counts."""
     server = OneFault(numbered(range(47)), "short", position, counted=True)
     server.counts_pages = server.counts_cut_pages = True
-    keys: list[int] = []
+    keys: list[Any] = []
     checkpoint: str | None = None
     async with serving(server, clock) as client:
         for _ in range(6):

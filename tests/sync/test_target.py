@@ -155,6 +155,61 @@ async def test_default_of_an_altered_column_marks_no_row_as_deleted(
     ]
 
 
+@pytest.mark.parametrize("more", ["", "ALTER TABLE invoices ADD COLUMN mine VARCHAR"])
+async def test_collation_of_the_key_joins_no_rows(
+    more: str, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put("a1", "2025-03-02T01:00:00Z")
+    served.firm.put("b1", "2025-03-02T02:00:00Z")
+    await sync(reader.invoices, path)
+    columns = ", ".join(
+        f'"{name}" {kind}{" COLLATE NOCASE PRIMARY KEY" if name == "id" else ""}'
+        for name, kind, *_ in query(path, "DESCRIBE invoices")
+    )
+    with duckdb.connect(str(path)) as file:
+        file.execute("ALTER TABLE invoices RENAME TO before")
+        file.execute(f"CREATE TABLE invoices ({columns})")
+        file.execute("INSERT INTO invoices FROM before")
+        file.execute("DROP TABLE before")
+        file.execute(more)
+    served.firm.put("A1", "2025-03-02T03:00:00Z")
+    await sync(reader.invoices, path)
+    assert query(path, "SELECT id FROM invoices ORDER BY encode(id)") == [("A1",), ("a1",), ("b1",)]
+    del served.firm.rows["A1"]
+    assert (await sync(reader.invoices, path, reconcile_deletes=True)).deleted == 1
+    assert query(path, "SELECT id FROM invoices WHERE _deleted_at IS NOT NULL") == [("A1",)]
+
+
+@pytest.mark.parametrize("change", ["RENAME _deleted_at TO gone", "DROP _deleted_at"])
+async def test_table_without_the_column_that_marks_deleted_rows_is_refused(
+    change: str, served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute(f"ALTER TABLE invoices {change}")
+    served.firm.requests = 0
+    with pytest.raises(StorageError, match="lost its column _deleted_at"):
+        await sync(reader.invoices, path)
+    assert served.firm.requests == 0
+
+
+async def test_two_states_of_a_table_are_none(served: FirmServer, reader: AiwynClient, path: Path) -> None:
+    """As after the tables of two files were joined; only the older bookmark has the changes of all rows."""
+    served.firm.put(1, "2025-03-02T01:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("CREATE TABLE states AS FROM _aiwyn_sync")
+    served.firm.put(2, "2025-03-02T09:00:00Z")
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:
+        file.execute("INSERT INTO states FROM _aiwyn_sync")
+        file.execute("DROP TABLE _aiwyn_sync")
+        file.execute("ALTER TABLE states RENAME TO _aiwyn_sync")
+        file.execute("DELETE FROM invoices WHERE id = 1")
+    assert (await sync(reader.invoices, path)).inserted == 1
+    assert query(path, "SELECT id FROM invoices ORDER BY id") == [(1,), (2,)]
+
+
 async def test_table_and_column_names_ignore_case(
     served: FirmServer, reader: AiwynClient, path: Path
 ) -> None:
