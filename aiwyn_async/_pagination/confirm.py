@@ -64,7 +64,8 @@ async def confirm(
         candidates.append(other)
         other_evidence = evidence_of(other)
         # Of two that the request allows, the one with more rows: the list may have become shorter.
-        if (other_evidence > Evidence.WRONG, len(other.keys)) > (evidence > Evidence.WRONG, len(best.keys)):
+        other_rank = (other_evidence > Evidence.WRONG, len(other.keys), other_evidence)
+        if other_rank > (evidence > Evidence.WRONG, len(best.keys), evidence):
             best, evidence = other, other_evidence
         is_confirmed = other_evidence == Evidence.SUFFICIENT
     for each in candidates:

@@ -26,6 +26,7 @@ class Rated(NamedTuple):
         ([Rated(UNPROVEN, []), Rated(UNPROVEN, [])], 0, True, []),
         ([Rated(UNPROVEN, [1]), Rated(SUFFICIENT, [1, 2])], 1, True, [0]),
         ([Rated(UNPROVEN, []), Rated(SUFFICIENT, [1])], 1, True, [0]),
+        ([Rated(UNPROVEN, [9]), Rated(SUFFICIENT, [1])], 1, True, [0]),
         ([Rated(UNPROVEN, [1]), Rated(UNPROVEN, []), Rated(UNPROVEN, [1])], 0, True, [1]),
         ([Rated(UNPROVEN, []), Rated(UNPROVEN, [1]), Rated(UNPROVEN, [])], 1, False, [0]),
         ([Rated(UNPROVEN, [1]), Rated(UNPROVEN, [1, 2]), Rated(UNPROVEN, [1, 2])], 1, True, [0]),
