@@ -13,6 +13,7 @@ from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pagination.offset_state import OffsetState, PageKeys, Probe
 from aiwyn_async._pagination.page import Position
 from aiwyn_async._pagination.strategy import (
+    MAX_KNOWN_PAGES,
     MAX_PAGE_SIZE,
     MAX_STALE_PAGES,
     PageDecision,
@@ -87,6 +88,7 @@ class OffsetPagination:
         self._empty_pages = 0
         self._equal_pages = 0
         self._stale_pages = 0
+        self._known_pages = 0
         self._in_flight: deque[PageRequest] = deque()
         # With a limit: where the page being received can be requested again, with a larger limit.
         self._page_start: Position | None = None
@@ -212,11 +214,13 @@ class OffsetPagination:
         is_equal = before == self._state.before and (None not in result.keys or result.is_repeat)
         self._equal_pages = self._equal_pages + 1 if is_equal else 0
         self._stale_pages = 0 if result.new and not result.is_repeat else self._stale_pages + 1
+        self._known_pages = self._known_pages + 1 if result.is_known else 0
         is_first = result.is_repeat and len(result.keys) == self._state.yielded
         is_all = result.count == self._state.yielded and len(result.keys) != self._requested_size
         if is_equal and (is_first or not result.new) and is_all:
             return True
-        if self._equal_pages >= MAX_EQUAL_PAGES or self._stale_pages >= MAX_STALE_PAGES:
+        is_stale = self._stale_pages >= MAX_STALE_PAGES or self._known_pages >= MAX_KNOWN_PAGES
+        if self._equal_pages >= MAX_EQUAL_PAGES or is_stale:
             raise repeated_page()
         return False
 

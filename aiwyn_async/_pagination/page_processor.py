@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,6 +26,9 @@ from aiwyn_async.errors import PaginationError
 from aiwyn_async.models.base import Id
 
 RowT = TypeVar("RowT")
+
+MAX_KEYLESS_ROWS: Final = 10_000
+"""Rows without keys that are compared by content; a longer list is hardly in another order each time."""
 
 
 class Candidate(NamedTuple, Generic[RowT]):
@@ -65,6 +68,7 @@ class PageProcessor(Generic[RowT]):
         self._query_hash = query.fingerprint()
         self._checkpoint: Checkpoint | None = None
         self._keyless_pages: set[bytes] = set()
+        self._keyless_rows: set[Id | None] = set()
         self._rejected_keys: set[Id] = set()
         self._due = resume_state.due
         self._lost_rows = 0  # rows without a key that were due
@@ -113,8 +117,30 @@ class PageProcessor(Generic[RowT]):
         text = " ".join(map(str, digests))
         digest = hashlib.blake2b(text.encode(), digest_size=12).digest() if text else None
         is_repeat = digest in self._keyless_pages
-        result = PageResult(page.keys, (), page.rows.count, ordered, unordered, is_repeat, digests=digests)
+        result = PageResult(
+            page.keys,
+            (),
+            page.rows.count,
+            ordered,
+            unordered,
+            is_repeat,
+            self._are_known(page, digests),
+            digests=digests,
+        )
         return Candidate(page, self._pagination.normalized(result), digest)
+
+    def _are_known(self, page: DecodedPage[RowT], digests: Sequence[Id | None]) -> bool:
+        """Return whether all rows of a page with rows without keys have a key or content received before."""
+        if not self._keyless_rows.issuperset(self._contents(page, digests)):
+            return False
+        keys = [key for key in page.keys if key is not None] if self._query.key else []
+        return bool(digests) and (not keys or self.keys.has_all(keys))
+
+    def _contents(self, page: DecodedPage[RowT], digests: Sequence[Id | None]) -> list[Id | None]:
+        """Return the digests of the rows of a page that have no key."""
+        if not self._query.key:
+            return list(digests)
+        return [digest for key, digest in zip(page.keys, digests, strict=False) if key is None]
 
     def evidence(self, candidate: Candidate[RowT]) -> Evidence:
         known = bool(self._query.key) and self.keys.has_all(candidate.page.keys)
@@ -153,6 +179,8 @@ class PageProcessor(Generic[RowT]):
             self.report.duplicates += len(rows)
         if decision.use and candidate.digest is not None:
             self._keyless_pages.add(candidate.digest)
+            if len(self._keyless_rows) < MAX_KEYLESS_ROWS:
+                self._keyless_rows.update(self._contents(page, candidate.result.digests))
         if not self._query.key:
             self.sum_of_rows += sum(int(str(keys[index]), 16) for index in rows)
         self._pages_yielded += bool(rows)

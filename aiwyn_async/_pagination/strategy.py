@@ -27,6 +27,8 @@ MAX_PAGE_SIZE: Final = 1000
 """The largest page size that the API documents."""
 MAX_STALE_PAGES: Final = 8
 """Pages in a row without a new row that a list changing during the read still explains."""
+MAX_KNOWN_PAGES: Final = 100
+"""Pages in a row of rows without keys that equal earlier ones; different rows may be equal."""
 
 
 class PageRequest(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class PageResult(msgspec.Struct, frozen=True):
         order_values: for keyset pagination, the values of the order columns, of each row that has them.
         unordered: the indices of the other rows.
         is_repeat: rows without keys arrived in the same bytes as an earlier page.
+        is_known: each row has a key that was received, or none and equals an earlier row.
         is_out_of_order: the rows are not in the requested order.
         digests: those of rows without a key, and the keys of the others; empty if all have a key.
     """
@@ -56,6 +59,7 @@ class PageResult(msgspec.Struct, frozen=True):
     order_values: Sequence[tuple[Any, ...]] = ()
     unordered: Sequence[int] = ()
     is_repeat: bool = False
+    is_known: bool = False
     is_out_of_order: bool = False
     digests: Sequence[Id | None] = ()
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any, Literal, cast
 
 import pytest
@@ -189,6 +190,17 @@ def test_changing_list_ends_and_is_not_reported_complete_against_the_evidence(
 
 def ignores_page(fields: dict[str, Any], rows: list[Row]) -> list[Row]:
     return rows[: fields["pageSize"]]
+
+
+@pytest.mark.parametrize("keyless", [5, 12])
+async def test_pages_of_known_rows_in_any_order_end_a_read(keyless: int) -> None:
+    """As of a server that ignores `page` and has no order; rows without a key were new each time."""
+    rows: list[Row] = [{"x": index} if index < keyless else {"id": index} for index in range(12)]
+    model, rng = ListModel([], count="absent", rows=rows), random.Random(1)
+    model.pages = lambda fields: rng.sample(model.rows, fields["pageSize"])
+    with pytest.raises(PaginationLoopError):
+        await model.pager(4).collect()
+    assert len(model.requests) < 400
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 20])
