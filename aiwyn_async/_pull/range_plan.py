@@ -143,7 +143,13 @@ class RangePlan:
         return Evidence.UNPROVEN if self._history.is_short(len(keys)) else Evidence.SUFFICIENT
 
     def reject(self, keys: Sequence[Id | None]) -> None:
-        """Record a discarded response: another response has to contain its rows."""
+        """Record a discarded response: another response has to contain its rows.
+
+        Raises:
+            KeyFilterIgnored: it had rows without a key, which no other response of this pull contains.
+        """
+        if None in keys:
+            raise KeyFilterIgnored("the server returned rows without a key")
         self._history.reject(keys)
 
     def receive_page(

@@ -415,3 +415,20 @@ async def test_response_of_the_lower_end_is_not_the_highest_key(serve: Serve) ->
     pull = (await serve(model)).invoices.pull(page_size=20, ranges=1).decode_as(dict)
     assert [key for key in await keys_of(pull) if key is not None] == list(range(1, 41))
     assert pull.report.unaccounted_rows == 1, "the row without a key, which no filter matches"
+
+
+async def test_row_without_a_key_in_a_discarded_response_is_not_lost(serve: Serve) -> None:
+    """The number of rows is right in the end, because another one is inserted."""
+    model = ServerModel([*numbered(1, 2, 3, 5, 6, 7), {"id": None}])
+    model.order = lambda row: (row["id"] is None, row["id"] or 0)
+    model.count = lambda matching, _shown: matching if len(model.bodies) <= 3 else None
+
+    def change() -> None:
+        if len(model.bodies) == 2:
+            model.cap = 2
+        elif len(model.bodies) == 6:
+            model.rows += numbered(8)
+
+    model.before_each = change
+    pull = (await serve(model)).invoices.pull(page_size=50).decode_as(dict)
+    assert None in await keys_of(pull) or not pull.report.complete
