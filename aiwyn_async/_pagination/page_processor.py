@@ -131,10 +131,10 @@ class PageProcessor(Generic[RowT]):
 
     def _are_known(self, page: DecodedPage[RowT], digests: Sequence[Id | None]) -> bool:
         """Return whether all rows of a page with rows without keys have a key or content received before."""
-        if not self._keyless_rows.issuperset(self._contents(page, digests)):
+        if not digests or not self._keyless_rows.issuperset(self._contents(page, digests)):
             return False
         keys = [key for key in page.keys if key is not None] if self._query.key else []
-        return bool(digests) and (not keys or self.keys.has_all(keys))
+        return not keys or self.keys.has_all(keys)
 
     def _contents(self, page: DecodedPage[RowT], digests: Sequence[Id | None]) -> list[Id | None]:
         """Return the digests of the rows of a page that have no key."""
