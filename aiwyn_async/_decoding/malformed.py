@@ -46,6 +46,16 @@ def is_json(text: bytes) -> bool:
     return True
 
 
+def _is_truncated(body: bytes) -> bool:
+    try:
+        _decode_raw(replace_lone_surrogates(body))
+    except msgspec.DecodeError as error:
+        return str(error) == "Input data was truncated"
+    except (UnicodeDecodeError, RecursionError):
+        return False
+    return False
+
+
 def has_line_break(text: bytes) -> bool:
     """Return True if a reader of lines may end one within the text, as Python does at a carriage return."""
     return b"\n" in text or b"\r" in text
@@ -94,52 +104,66 @@ def _row_ends(tokens: Iterator[re.Match[bytes]]) -> Iterator[re.Match[bytes]]:
 def split_torn_rows(body: bytes, path: Sequence[str]) -> tuple[list[bytes], bytes] | None:
     """Split a page as ``split_rows()`` does, also if a row has an odd number of quotes; None if that fails.
 
-    Strings and brackets do not show where such a row ends. It ends before an object that has the keys of an
-    earlier row, or from which on the rest of the page is valid.
+    Strings do not show where such a row ends. It ends before an object if as many brackets were closed as
+    opened; or, unless a list within the row is open, before one that has the keys of another row, or with
+    which the list of rows ends. A truncated page fails: a list within its last row may end at its end.
     """
-    begin = _find_list(body, path)
-    if begin is None:
+    begin = None if _is_truncated(body) else _find_list(body, path)
+    end = None if begin is None else _find_end(body, begin)
+    if begin is None or end is None:
         return None
     known_keys: set[frozenset[str]] = set()
-    split = _split_torn(body, begin, known_keys)
-    if split is not None and all(map(is_json, split[0][:1])):
-        return split
-    return _split_torn(body, begin, known_keys)  # now with the keys of rows behind a first one that is torn
+    rows = _split_torn(body, begin, end, known_keys)
+    if rows is None or not all(map(is_json, rows[:1])):
+        # Now with the keys of rows behind a first one that is torn.
+        rows = _split_torn(body, begin, end, known_keys)
+    return None if rows is None else (rows, body[:begin] + body[end:])
 
 
-def _split_torn(body: bytes, begin: int, known_keys: set[frozenset[str]]) -> tuple[list[bytes], bytes] | None:
-    rows: list[bytes] = []
-    torn, at = begin, begin  # where a row that is not JSON may begin, and where one that is may
-    left = _MAX_READS * len(body) + _MAX_ROW_BYTES
-    while left > 0:  # so that it takes linear time
-        run, end, read = _rows_from(body, at)
-        left -= read - at + _MIN_READ
-        rest = _without_list(body, begin, end) if run else None
-        if run and (at == torn or rest is not None or _keys_of(run[0]) in known_keys):
-            if at > torn:
-                rows.append(body[torn:at].rstrip().removesuffix(b",").rstrip())
-            rows += run
-            known_keys.update(filter(None, map(_keys_of, run)))
-            torn = at = end
-        if rest is not None:
-            return rows, rest
-        start = _ROW_START.search(body, at)
-        next_row = len(body) if start is None else start.start()
-        for bracket in re.compile(rb"\]").finditer(body, max(torn, len(body) - _MAX_TAIL), next_row):
-            if (rest := _without_list(body, begin, bracket.start())) is not None:
-                return [*rows, body[torn : bracket.start()].rstrip()], rest
-        if start is None:
-            return None
-        at = start.end()
+def _find_end(body: bytes, begin: int) -> int | None:
+    """Return the position of the last bracket that can close the list of rows, near the end of the page."""
+    left = _MAX_READS * len(body)
+    end = len(body)
+    while left > 0 and (end := body.rfind(b"]", max(begin, len(body) - _MAX_TAIL), end)) >= 0:
+        rest = body[:begin] + body[end:]
+        if is_json(replace_no_numbers(replace_lone_surrogates(rest))):
+            return end
+        left -= len(rest)
     return None
 
 
-def _without_list(body: bytes, begin: int, end: int) -> bytes | None:
-    """Return a page without its rows if they end here, near the end of the page."""
-    if end < len(body) - _MAX_TAIL or not body.startswith(b"]", end):
-        return None
-    rest = body[:begin] + body[end:]
-    return rest if is_json(replace_lone_surrogates(rest)) else None
+def _split_torn(body: bytes, begin: int, end: int, known_keys: set[frozenset[str]]) -> list[bytes] | None:
+    """Return the rows between two positions; None if they take too long, or the last one has no end."""
+    rows: list[bytes] = []
+    torn = at = begin  # where a row that is not JSON may begin, and where one that is may
+    braces = brackets = 0  # those that are open between the two, in strings too
+    left = _MAX_READS * len(body) + _MAX_ROW_BYTES
+    while left > 0:  # so that it takes linear time
+        run, run_end, read = _rows_from(body, at)
+        left -= read - at + _MIN_READ
+        if run_end < end and body.startswith(b"]", run_end):
+            run = []  # another list, within a row
+        keys = _keys_of(run[0]) if run else None
+        is_closed = braces == brackets == 0
+        is_row = run_end == end or keys in known_keys or (is_closed and keys is not None)
+        is_in_list = braces > 0 and brackets > 0
+        if at > torn and (is_row and not is_in_list if run else is_closed):
+            rows.append(body[torn:at].rstrip().removesuffix(b",").rstrip())
+            torn, braces, brackets = at, 0, 0
+        if run and at == torn:
+            rows += run
+            known_keys.update(filter(None, map(_keys_of, run)))
+            torn = at = run_end
+        if at == end:
+            return rows
+        start = _ROW_START.search(body, at, end)
+        after = end if start is None else start.end()
+        braces += body.count(b"{", at, after) - body.count(b"}", at, after)
+        brackets += body.count(b"[", at, after) - body.count(b"]", at, after)
+        if start is None:
+            return None if braces > 0 and brackets > 0 else [*rows, body[torn:end].rstrip()]
+        at = after
+    return None
 
 
 def _rows_from(body: bytes, start: int) -> tuple[list[bytes], int, int]:

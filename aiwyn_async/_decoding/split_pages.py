@@ -68,15 +68,15 @@ def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> 
 
 def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list[bytes], object] | None:
     """Return the rows of the split with more rows that are JSON, and the count; None without rows."""
-    candidates: list[tuple[list[bytes], bytes]] = []
     best: tuple[list[bytes], object] | None = None
-    most = -1
+    has_rows, most = False, -1
     for split in (split_rows, split_torn_rows):
-        candidates += filter(None, [split(body, envelope.items)])
-        rows, rest = candidates[-1] if candidates else ([], b"")
-        rest = replace_no_numbers(replace_lone_surrogates(rest))
+        if (candidate := split(body, envelope.items)) is None:
+            continue
+        has_rows = True
+        rows, rest = candidate
         try:
-            _, count = envelope_decoder(RAW, envelope)(rest)
+            _, count = envelope_decoder(RAW, envelope)(replace_no_numbers(replace_lone_surrogates(rest)))
         except DECODING_ERRORS:
             continue
         good = sum(is_json(replace_lone_surrogates(row)) for row in rows)
@@ -84,6 +84,6 @@ def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list
             most, best = good, (rows, count)
         if good == len(rows):
             break
-    if candidates and best is None:
+    if has_rows and best is None:
         raise malformed_error(error) from None
     return best

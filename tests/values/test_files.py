@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +186,24 @@ def test_row_with_an_odd_number_of_quotes_is_bad_in_any_envelope(torn: str, coun
     assert ([bad.raw.decode() for bad in page.bad], page.count) == ([torn], 3 if count else None)
 
 
+@pytest.mark.parametrize("keys", ["", '"status":"PAID","notes":"a","currency":"USD",'])
+def test_truncated_page_has_no_rows_from_a_list_within_its_last_one(keys: str) -> None:
+    row = f'{{"id":1,{keys}"lineItems":[{{"id":7,{keys}"amount":1}},{{"id":8,{keys}"amount":2}}]}}'
+    refuse_page(f'{{"deid_invoice":[{row},{row}')
+
+
+def test_list_within_a_row_does_not_end_the_page() -> None:
+    row = '{"id":%d,"lineItems":[{"id":7},{"id":8}],"payments":[{"id":9}],"notes":"a"}'
+    unclosed = '{"id":1,"lineItems":[{"id":7},{"id":8}],"payments":[{"id":9,"notes":"a"}'
+    refuse_page(f'{{"deid_invoice":[{unclosed},{row % 2},{row % 3}]}}')
+
+
+def refuse_page(body: str) -> None:
+    with pytest.raises(DecodeError) as raised:
+        PageDecoder(Invoice, Envelope(("deid_invoice",))).decode(body.encode())
+    assert raised.value.malformed
+
+
 @pytest.mark.parametrize("rest", ['"count":NaN', '"count":2,"sum":{"totalAmount":-Infinity}'])
 def test_number_beside_the_rows_that_is_not_json_refuses_no_row(rest: str) -> None:
     body = f'{{"deid_invoice":[{{"id":1}},{{"id":2,"notes":": NaN,"}}],"total":{{{rest}}}}}'.encode()
@@ -204,9 +222,9 @@ async def test_objects_within_a_row_with_odd_numbers_of_quotes_are_no_rows(serve
     assert not pager.report.complete
 
 
-@pytest.mark.parametrize("positions", [(0, 2), (1, 3), (2, 6), (0, 3, 5)])
+@pytest.mark.parametrize("positions", [(0, 2), (1, 3), (2, 6), (0, 3, 5), (0, 2, 4, 6), (3, 4, 5), range(7)])
 async def test_each_row_with_an_odd_number_of_quotes_is_a_bad_row(
-    serve: Serve, positions: tuple[int, ...]
+    serve: Serve, positions: Sequence[int]
 ) -> None:
     row = '{"id":%d,"status":"PAID","notes":"%s","lineItems":[{"id":8,"amount":1},{"id":9,"amount":2}]}'
     rows = [row % (key, '5" pipe' if key in positions else "a") for key in range(7)]
