@@ -126,11 +126,19 @@ def is_async(function: object) -> bool:
 
 @contextlib.contextmanager
 def needs_extra(what: str, extra: str) -> Generator[None]:
-    """Raise a failed import as a ConfigurationError that says what needs the extra, and how to install it."""
+    """Raise a failed import as a ConfigurationError that says what needs the extra, and how to install it.
+
+    The error of a module that is installed but broken is the cause, and part of the text.
+    """
+    fix = f'{what}; run: pip install "aiwyn-async[{extra}]"'
     try:
         yield
-    except ImportError:
-        raise ConfigurationError(f'{what}; run: pip install "aiwyn-async[{extra}]"') from None
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "aiwyn_async":
+            raise
+        raise ConfigurationError(fix) from None
+    except ImportError as error:
+        raise ConfigurationError(f"{fix} (the import failed: {error})") from error
 
 
 def check_state(state: object) -> None:

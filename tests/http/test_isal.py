@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,15 @@ async def test_isal_without_its_extra_names_the_install_command(
         inflate_with_isal()
     async with Sandbox(invoices=3) as box, AiwynClient(base_url=box.url, api_key=box.api_key) as aiwyn:
         assert len(await aiwyn.invoices.list().collect()) == 3
+
+
+def test_isal_that_is_installed_but_broken_names_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reason = "libisal.so.2: cannot open shared object file"
+    (tmp_path / "isal.py").write_text(f"raise ImportError({reason!r})")
+    monkeypatch.delitem(sys.modules, "isal", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match=reason) as raised:
+        inflate_with_isal()
+    assert isinstance(raised.value.__cause__, ImportError)
