@@ -76,10 +76,11 @@ async def export_all(
 
         try:
             run.start(targets)
-            return await run_all(aiwyn, list(RESOURCES), export, advice=ADVICE, json=json)
-        except ConfigurationError:
-            run.undo()
-            raise
+            try:
+                return await run_all(aiwyn, list(RESOURCES), export, advice=ADVICE, json=json)
+            except ConfigurationError:
+                run.undo()
+                raise
         finally:
             run.release()
 
