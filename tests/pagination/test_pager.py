@@ -98,7 +98,7 @@ async def test_count_of_the_page_alone_is_not_the_count(route: str, aiwyn: Aiwyn
 @pytest.mark.parametrize("verb", ["list", "search", "pull"])
 async def test_count_of_a_page_of_the_servers_own_size_is_not_the_count(verb: str, clock: FakeClock) -> None:
     async with (
-        Sandbox(invoices=47, max_page_size=10, clamp_page_size=True) as box,
+        Sandbox(invoices=47, clamp_page_size=10) as box,
         AiwynClient(base_url=box.url, api_key=box.api_key, clock=clock) as aiwyn,
     ):
         for route in ("invoices.list", "invoices.search"):
