@@ -167,6 +167,7 @@ def test_start_without_an_event_loop_names_what_to_use() -> None:
         ({"faults": [429]}, "faults must be a list such as"),
         ({"max_page_size": 0}, "max_page_size must be a whole number of at least 1, got 0"),
         ({"clamp_page_size": 0}, "clamp_page_size must be"),
+        ({"clamp_page_size": True}, "clamp_page_size must be a whole number of at least 1, got True"),
         ({"default_page_size": 5000}, "default_page_size must not exceed max_page_size"),
         ({"count_cap": -1}, "count_cap must be a whole number of at least 0"),
     ],

@@ -36,7 +36,7 @@ class PageLimits:
 
 
 def _check_limit(name: str, number: object, least: int) -> None:
-    if not (isinstance(number, int) and number >= least):
+    if isinstance(number, bool) or not (isinstance(number, int) and number >= least):
         raise ValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
 
 
