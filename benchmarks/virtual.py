@@ -166,7 +166,7 @@ class Process:
 
     async def _pull(self, firm: Firm, loop: Loop) -> None:
         server = functools.partial(Server, firm=firm, process=self)
-        with mock.patch("aiwyn_async._http.new_session.Transport", server):
+        with mock.patch("aiwyn_async._http.session.Transport", server):
             client = AiwynClient(base_url="http://127.0.0.1", api_key="any", clock=loop, **self.options)
         async with client:
             pull = client.invoices.pull(page_size=self.page_size, strict=True).decode_as(_Row)
