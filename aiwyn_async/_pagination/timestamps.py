@@ -13,9 +13,9 @@ DIGITS: Final = 6
 """Of a second's fraction, in Postgres and in Python."""
 
 _PARTS: Final = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)"
+    r"\s*(?P<day>\d{4}-\d\d-\d\d)"
     r"(?:(?P<time>[Tt ]\d\d:\d\d)(?P<seconds>:\d\d(?:[.,](?P<fraction>\d+))?)?"
-    r"(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?"
+    r"(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?)?\s*"
 )
 
 
@@ -25,13 +25,17 @@ def instant_of(text: str) -> datetime:
     Raises:
         ValueError: it is not an ISO 8601 date-time.
     """
-    instant = parse_iso(text.strip())
+    instant = _parse(text)
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def has_zone(text: str) -> bool:
     """Return whether the text of an instant has a time zone."""
-    return parse_iso(text.strip()).tzinfo is not None
+    return _parse(text).tzinfo is not None
+
+
+def _parse(text: str) -> datetime:
+    return parse_iso(text.strip())
 
 
 def instant_or_none(value: object) -> datetime | None:
@@ -54,7 +58,7 @@ def shown_unit(text: str) -> timedelta:
         >>> shown_unit("2024-01-15T10:30:00.12Z")
         datetime.timedelta(microseconds=10000)
     """
-    match = _PARTS.fullmatch(text.strip())
+    match = _PARTS.fullmatch(text)
     if match is None:
         return timedelta(microseconds=1)
     if match["time"] is None:
@@ -66,7 +70,7 @@ def shown_unit(text: str) -> timedelta:
 
 def digits_shown(text: str) -> int:
     """Return how many digits of the second's fraction a text has; -1 if it has no seconds."""
-    match = _PARTS.fullmatch(text.strip())
+    match = _PARTS.fullmatch(text)
     return -1 if match is None or match["seconds"] is None else len(match["fraction"] or "")
 
 
@@ -77,7 +81,7 @@ def with_digits(text: str, digits: int) -> str:
         >>> with_digits("2024-01-15T10:30:00.5Z", 3)
         '2024-01-15T10:30:00.500Z'
     """
-    match = _PARTS.fullmatch(text.strip())
+    match = _PARTS.fullmatch(text)
     fraction = "" if match is None else match["fraction"] or ""
     if match is None or match["time"] is None or digits_shown(text) >= digits:
         return text
@@ -100,7 +104,7 @@ def subtract(text: str, by: timedelta) -> str:
     """Move a timestamp back, not before year 1. Its zone is preserved."""
     if not by:
         return text
-    timestamp = parse_iso(text.strip())
+    timestamp = _parse(text)
     try:
         moved = (timestamp - by).isoformat()
     except OverflowError:
@@ -115,7 +119,7 @@ def last_shown_as(text: str) -> str:
         >>> last_shown_as("2024-01-15T10:30:00.12Z")
         '2024-01-15T10:30:00.129999Z'
     """
-    match = _PARTS.fullmatch(text.strip())
+    match = _PARTS.fullmatch(text)
     if match is None:
         return text
     time, seconds, zone = match["time"], match["seconds"], match["zone"] or ""
