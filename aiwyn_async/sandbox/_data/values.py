@@ -67,7 +67,7 @@ def _day(parts: dict[str, str]) -> int | None:
     if not (1 <= year <= _MAX_YEAR and 1 <= month <= 12):
         return None
     if "bc" in parts:
-        year = 1 - year  # there is no year 0
+        year = 1 - year  # 1 BC is the year before AD 1
     if (year, month, day) < _FIRST_DAY:
         return None
     # The calendar repeats every 400 years; that of Python ends with the year 9999.
