@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, Self
 
+from aiwyn_async._core.files import leftovers
 from aiwyn_async._core.threads import in_thread, running_loop, shielded
 from aiwyn_async.arrow._rows import PageRows
 from aiwyn_async.export._formats import Format
@@ -72,7 +73,8 @@ class FileOutput:
 
             size = self._target.write(staging.folder, write_file)
             # Its fingerprint differs if the table was written into an existing file.
-            staging.record_assembled(self._target.path, report())
+            with leftovers(self.path):
+                staging.record_assembled(self._target.path, report())
             return size
 
         async with FileAssembler(write, [location.path for location in staging.locations()]) as assembler:

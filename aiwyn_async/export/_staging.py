@@ -159,9 +159,8 @@ class Staging(State[Manifest]):
         if self.exists:
             with leftovers(self._path):
                 self._remove_all_but({MANIFEST})
-            with disk_errors(self._finished_path):
-                move_synced(self._manifest_path, self._finished_path)
             with leftovers(self._path):
+                move_synced(self._manifest_path, self._finished_path)
                 shutil.rmtree(self.folder)
 
     @property

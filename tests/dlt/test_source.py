@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import gzip
 import inspect
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -246,3 +249,18 @@ def test_connect_must_be_a_function(connect: Any) -> None:
     for use in (lambda: aiwyn_source(["invoices"], connect=connect), lambda: aiwyn_destination(connect)):
         with pytest.raises(ConfigurationError, match="connect must be a function that is not async"):
             use()
+
+
+def test_lists_and_objects_are_json_text_that_any_destination_takes(connect: Connect, tmp_path: Path) -> None:
+    # Like PostgreSQL and SQLite, a CSV file takes no nested columns.
+    pipeline = dlt.pipeline(
+        "csv", destination=dlt.destinations.filesystem(tmp_path.as_uri()), dataset_name="files"
+    )
+    pipeline.run(aiwyn_source(["invoices"], connect=connect), loader_file_format="csv")
+    (file,) = (tmp_path / "files/invoices").iterdir()
+    with gzip.open(file, "rt", newline="") if file.suffix == ".gz" else file.open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert len(rows) == 120
+    for row in rows:
+        lines = json.loads(row["line_items"], parse_float=Decimal)
+        assert sum(line["amount"] for line in lines) == Decimal(row["subtotal"])

@@ -9,6 +9,7 @@ Needs duckdb and pyarrow (the extra ``duckdb``).
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +27,7 @@ from aiwyn_async._core.duckdb_sql import (
     is_database,
 )
 from aiwyn_async.arrow._options import ColumnOptions
-from aiwyn_async.errors import ExportError
+from aiwyn_async.errors import ExportError, StorageWarning
 from aiwyn_async.export._formats.tables import PartTables, TableFormat, read_arrow, write_arrow
 
 MAX_MEMORY: Final = "512MB"
@@ -118,8 +119,16 @@ class DatabaseFile:
             connection.execute(f"CREATE OR REPLACE TABLE file.{name} AS SELECT * FROM new.{name}")  # noqa: S608 (quoted)
             connection.execute("COMMIT")
             connection.execute("DETACH new")
-            connection.execute("CHECKPOINT file")
-            connection.execute("DETACH file")
+            try:
+                connection.execute("CHECKPOINT file")
+                connection.execute("DETACH file")
+            except duckdb.Error as error:
+                warnings.warn(
+                    f"{path} is complete together with its log {path.name}.wal, which DuckDB could not write "
+                    f"into it: {error}",
+                    StorageWarning,
+                    stacklevel=2,
+                )
         return True
 
     def _attach(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
