@@ -3,7 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, refresh_rows, update_row
+from aiwyn_async.sandbox._data.mutations import (
+    delete_row,
+    find_resource,
+    insert_rows,
+    refresh_rows,
+    update_row,
+)
 from aiwyn_async.sandbox._declarations.declarations import SqlValue
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
@@ -34,26 +40,27 @@ class DataControls:
             The new ids.
 
         Raises:
-            ValueError: A field is unknown or its value is not valid.
+            ValueError: The resource or a field is unknown, or a value is not valid.
         """
-        return insert_rows(self._database, RESOURCES[resource], count, values)
+        return insert_rows(self._database, find_resource(resource), count, values)
 
     def update(self, resource: str, row_id: int, values: Mapping[str, object]) -> None:
         """Set fields of a row; ``updatedAt`` becomes the latest unless it is among them.
 
         Raises:
             KeyError: The row does not exist.
-            ValueError: A field is unknown or its value is not valid.
+            ValueError: The resource or a field is unknown, or a value is not valid.
         """
-        update_row(self._database, RESOURCES[resource], row_id, values)
+        update_row(self._database, find_resource(resource), row_id, values)
 
     def delete(self, resource: str, row_id: int) -> None:
         """Delete a row.
 
         Raises:
             KeyError: The row does not exist.
+            ValueError: The resource is unknown.
         """
-        delete_row(self._database, RESOURCES[resource], row_id)
+        delete_row(self._database, find_resource(resource), row_id)
 
     def refresh(self, resource: str | None = None) -> None:
         """Move the ``updatedAt`` of all rows to one instant, later than all others.
@@ -62,7 +69,7 @@ class DataControls:
             resource: The name of a resource; all resources by default.
         """
         for name in RESOURCES if resource is None else (resource,):
-            refresh_rows(self._database, RESOURCES[name])
+            refresh_rows(self._database, find_resource(name))
 
     def query(self, sql: str, parameters: Sequence[SqlValue] = ()) -> list[tuple[SqlValue, ...]]:
         """Return the rows of a SELECT.

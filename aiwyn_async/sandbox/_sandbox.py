@@ -21,7 +21,7 @@ from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.application import create_application
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.control import FaultSpec, parse_faults
-from aiwyn_async.sandbox._http.faults import Faults
+from aiwyn_async.sandbox._http.faults import Faults, covers
 from aiwyn_async.sandbox._http.handlers import PageLimits
 from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, TokenBucket
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
@@ -306,9 +306,14 @@ class Sandbox(DataControls):
         self._service.tokens.revoke_all()
 
     def calls(self, route: str | None = None) -> int:
-        """Return the number of requests of one route or all, including failed ones."""
-        calls = self._service.calls
-        return calls.total() if route is None else calls[route]
+        """Return the number of requests of a route, of a verb such as ``list``, or of all; failed ones too.
+
+        Raises:
+            ValueError: The route is unknown.
+        """
+        name = "*" if route is None else route
+        self.faults.check_route(name)
+        return sum(count for each, count in self._service.calls.copy().items() if covers(name, each))
 
 
 def _whole(name: str, number: SupportsIndex) -> int:

@@ -156,10 +156,11 @@ async def test_stop_ends_stalled_requests(http: aiohttp.ClientSession, plan: Any
         {"action": "raw"},
         {"headers": {"X": "a\r\nY: b"}},
         {"route": "invoice.list"},
+        {"action": "explode"},
     ],
 )
 def test_faults_add_rejects_bad_arguments(plan: Any) -> None:
-    with pytest.raises(ValueError, match=r"at least 1|exclude|body|one line|route"):
+    with pytest.raises(ValueError, match=r"at least 1|exclude|body|one line|route|unknown action"):
         Sandbox(1).faults.add(plan.get("route", "*"), **{k: v for k, v in plan.items() if k != "route"})
 
 

@@ -167,3 +167,25 @@ async def test_explicit_update_time_is_preserved(box: Sandbox, post: Any) -> Non
     (row_id,) = box.insert("invoices", {"updatedAt": "2001-01-01T00:00:00Z"})
     _, response = await post("/gql/v1/invoices/search", {"where": {"id": {"_eq": row_id}}})
     assert response["deid_invoice"][0]["updatedAt"] == "2001-01-01T00:00:00Z"
+
+
+async def test_calls_counts_a_route_a_verb_and_all(box: Sandbox, post: Any) -> None:
+    await post("/gql/v1/invoices", {})
+    await post("/gql/v1/payments", {})
+    await post("/gql/v1/invoices/search", {})
+    assert (box.calls("invoices.list"), box.calls("list"), box.calls("search"), box.calls()) == (1, 2, 1, 3)
+    with pytest.raises(ValueError, match=r"unknown route 'invoice.list'; use one of .*, invoices.list,"):
+        box.calls("invoice.list")
+
+
+@pytest.mark.parametrize("change", ["insert", "update", "delete", "refresh"])
+def test_unknown_resource_is_named_with_the_known_ones(change: str) -> None:
+    with Sandbox(invoices=1) as box:
+        changes = {
+            "insert": lambda: box.insert("bills"),
+            "update": lambda: box.update("bills", 1, {}),
+            "delete": lambda: box.delete("bills", 1),
+            "refresh": lambda: box.refresh("bills"),
+        }
+        with pytest.raises(ValueError, match=r"unknown resource 'bills'; use one of .*invoices"):
+            changes[change]()

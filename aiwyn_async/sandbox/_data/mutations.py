@@ -14,6 +14,17 @@ from aiwyn_async.sandbox._declarations.fields import instant_text
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 
 
+def find_resource(name: str) -> Resource:
+    """Return a resource by its name.
+
+    Raises:
+        BadRequestError: Lists the names.
+    """
+    if name not in RESOURCES:
+        raise BadRequestError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
+    return RESOURCES[name]
+
+
 def insert_rows(
     database: Database, resource: Resource, count: int, values: Mapping[str, object] | None = None
 ) -> list[int]:

@@ -26,8 +26,7 @@ from aiohttp import web
 
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
-from aiwyn_async.sandbox._data.mutations import insert_rows, refresh_rows
-from aiwyn_async.sandbox._declarations.declarations import Resource
+from aiwyn_async.sandbox._data.mutations import find_resource, insert_rows, refresh_rows
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
 from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
 from aiwyn_async.sandbox._http.service import Service
@@ -192,25 +191,19 @@ class _Control:
 
     async def insert(self, request: web.Request) -> object:
         rows = await _body(request, _Rows)
-        resource = _find_resource(rows.resource)
+        resource = find_resource(rows.resource)
         insert = functools.partial(insert_rows, self._database, resource, rows.count, rows.values)
         return {"ids": await self._service.run_in_worker(insert)}
 
     async def refresh(self, request: web.Request) -> object:
         name = (await _body(request, _Refresh)).resource
-        for resource in RESOURCES.values() if name is None else (_find_resource(name),):
+        for resource in RESOURCES.values() if name is None else (find_resource(name),):
             await self._service.run_in_worker(functools.partial(refresh_rows, self._database, resource))
         return {"refreshed": name or "all"}
 
     async def reset(self, _request: web.Request) -> object:
         self._service.clear()
         return {"reset": True}
-
-
-def _find_resource(name: str) -> Resource:
-    if name not in RESOURCES:
-        raise BadRequestError(f"unknown resource {name!r}; use one of {', '.join(RESOURCES)}")
-    return RESOURCES[name]
 
 
 async def _body(request: web.Request, model: type[T]) -> T:

@@ -5,7 +5,7 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from aiohttp import web
 
@@ -55,7 +55,7 @@ class Fault:
 
     def is_due(self, route: str, body: object) -> bool:
         """Count a request, and return whether the fault applies to it."""
-        if self.route not in {"*", route, _verb(route)} or (self.match is not None and not self.match(body)):
+        if not covers(self.route, route) or (self.match is not None and not self.match(body)):
             return False
         self.seen += 1
         if self.times is not None and self.hits >= self.times:
@@ -118,10 +118,11 @@ class Faults:
             The fault, with its ``hits``.
 
         Raises:
-            ValueError: The route is unknown, or the arguments exclude each other.
+            ValueError: The route or the action is unknown, or the arguments exclude each other.
         """
-        if route not in {*self._routes, *map(_verb, self._routes)}:
-            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
+        self.check_route(route)
+        if action is not None and action not in get_args(Action):
+            raise ValueError(f"unknown action {action!r}; use one of {', '.join(get_args(Action))}")
         if nth is not None and every is not None:
             raise ValueError("nth and every exclude each other; pass one of them")
         if any(count is not None and count < 1 for count in (nth, every, times)):
@@ -148,6 +149,15 @@ class Faults:
         """Add names of routes."""
         self._routes = (*self._routes, *routes)
 
+    def check_route(self, route: str) -> None:
+        """Refuse a name that no request has.
+
+        Raises:
+            ValueError: Lists the routes.
+        """
+        if route not in {*self._routes, *map(_verb, self._routes)}:
+            raise ValueError(f"unknown route {route!r}; use one of {', '.join(self._routes)}")
+
     def clear(self) -> None:
         """Remove all faults."""
         self._plan.clear()
@@ -155,6 +165,11 @@ class Faults:
     def due(self, route: str, body: object) -> list[Fault]:
         """Count a request, and return the faults that apply, in order of addition."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
+
+
+def covers(planned: str, route: str) -> bool:
+    """Return whether a name, such as ``list`` or ``*``, includes a route."""
+    return planned in {"*", route, _verb(route)}
 
 
 def _verb(route: str) -> str:
