@@ -10,7 +10,14 @@ import warnings
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CycloptsError,
+    Parameter,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from aiwyn_async._cli import discard_output
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
@@ -138,11 +145,22 @@ def run(arguments: Sequence[str]) -> int:
         return _end_output(error)
 
 
+# Options that a command does not have, and what to do instead.
+_ELSEWHERE: Final = {
+    "--profile": "set AIWYN_PROFILE to use another profile than default",
+    "--where": "a condition is for search, count, export and sync",
+}
+
+
 def _usage_text(error: CycloptsError) -> str:
     """Return the text of a usage error, and which help page has the arguments and options."""
     unused = error.unused_tokens or [""]
     chain = error.command_chain or ()
-    if isinstance(error, UnusedCliTokensError):
+    option = error.token.keyword if isinstance(error, UnknownOptionError) else None
+    name = option or unused[0].partition("=")[0]
+    if name in _ELSEWHERE:
+        text = f"unknown option {name!r}; {_ELSEWHERE[name]}"
+    elif isinstance(error, UnusedCliTokensError):
         text = f"unexpected argument {unused[0]!r}"
     elif isinstance(error, UnknownCommandError) and unused[0].startswith("-"):
         text = f"unknown option {unused[0]!r} before the command; options follow their command"

@@ -20,7 +20,7 @@ from aiwyn_async._cli.reports import write_notes, write_problems
 from aiwyn_async._cli.resources import ALL, RESOURCES, find_resource, parse_where
 from aiwyn_async._cli.translations import to_flags
 from aiwyn_async._core.checks import needs_extra
-from aiwyn_async._core.files import local_path
+from aiwyn_async._core.files import OTHER_DATABASE, local_path
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError, StorageError
@@ -66,7 +66,7 @@ async def sync(
     if not to.name:  # "." or, from an unset variable of a shell, nothing
         raise ConfigurationError(f"{str(to)!r} is not a file name; pass a path such as firm.duckdb")
     run = _Sync(
-        local_path(to),
+        local_path(to, OTHER_DATABASE),
         rows,
         full=full,
         reconcile_deletes=reconcile_deletes,

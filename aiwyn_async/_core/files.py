@@ -26,21 +26,21 @@ LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOP
 NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
 NO_LOCKS: Final = LACKING | {errno.ENOLCK}
 NO_FOLDER_SYNC: Final = NO_MODES | {errno.EBADF}
+OTHER_DATABASE: Final = "sync() writes DuckDB files, aiwyn_async.dlt loads other databases"
 # Two letters at least, so that a Windows drive is not a scheme; Path() leaves one slash of two.
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 
 
-def local_path(to: str | Path) -> Path:
+def local_path(
+    to: str | Path, fix: str = "write to a local path, or export to a folder, whose URL ends in a slash"
+) -> Path:
     """Return the path of a target, which must be on a file system.
 
     Raises:
         ConfigurationError: it is a URL, such as ``s3://bucket/invoices.parquet``, or not a path.
     """
     if url := url_of(to):
-        raise ConfigurationError(
-            f"{url} is a URL, and only datasets can be written to URLs; "
-            "write to a local path, or export to a folder, whose URL ends in a slash"
-        )
+        raise ConfigurationError(f"{url} is a URL, and only datasets can be written to URLs; {fix}")
     return Path(to)
 
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Self, TypeVar, 
 
 import msgspec
 
-from aiwyn_async._core.checks import check_callback, check_flag, check_positive, check_state, shown
+from aiwyn_async._core.checks import (
+    check_callback,
+    check_flag,
+    check_positive,
+    check_state,
+    check_word,
+    shown,
+)
 from aiwyn_async._core.reports import ReadReport
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
@@ -83,7 +90,7 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
             if name not in allowed:
                 raise TypeError(
                     f"{verb}() got an unexpected keyword argument {name!r}; its options are "
-                    f"{', '.join(allowed)}; see help() for its other arguments"
+                    f"{', '.join(allowed)}; see help(aiwyn.{verb}) for its other arguments"
                 )
         return cls(**_checked(options))
 
@@ -98,9 +105,7 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     for name in ("strict", "ordered"):
         if name in options:
             options[name] = check_flag(name, options[name])
-    on_bad_row = options.get("on_bad_row", "raise")
-    if not isinstance(on_bad_row, str) or on_bad_row not in {"raise", "skip", "collect"}:
-        raise ConfigurationError("on_bad_row must be 'raise', 'skip' or 'collect'")
+    check_word("on_bad_row", options.get("on_bad_row", "raise"), ("raise", "skip", "collect"))
     if options.get("resume") is not None:
         options["resume"] = _as_checkpoint(options["resume"])
     check_callback("on_progress", options.get("on_progress"))
@@ -336,7 +341,10 @@ def _decoder_of(row_type: Any) -> None:
     msgspec.json.Decoder(row_type)
     RowDecoder(row_type)  # rejects annotations that cannot be hashed
     if (custom := find_custom_type(row_type)) is not None:
-        raise TypeError(f"no JSON decodes to {type_name(custom)}")
+        raise TypeError(
+            f"no JSON decodes to {type_name(custom)}; use a msgspec.Struct, a dataclass or a TypedDict, "
+            "or convert rows of decode_as(dict)"
+        )
 
 
 def type_name(row_type: object) -> str:

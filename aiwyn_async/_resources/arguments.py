@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar, cast
 
-from aiwyn_async._core.checks import as_id, check_kind
+from aiwyn_async._core.checks import as_id, check_kind, shown
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
@@ -65,7 +65,7 @@ def check_finite(value: object) -> None:
 def check_choice(name: str, value: object, words: Sequence[str]) -> None:
     """Refuse what is neither one of the words nor None."""
     if value is not None and not (isinstance(value, str) and value in words):
-        raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
+        raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}, got {shown(value)}")
 
 
 def check_keys(name: str, keys: Any) -> None:

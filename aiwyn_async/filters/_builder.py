@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, NoReturn, cast, final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NoReturn, cast, final
 
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._conditions import DIRECTIONS, Condition, Order, Path, format_path, nest
@@ -88,6 +88,15 @@ class Column:
 
     def __le__(self, value: Value) -> "Condition":
         return compare(self._path, "_lte", value)
+
+    if not TYPE_CHECKING:  # type checkers refuse these operators by themselves
+
+        def _refuse_join(self, _other: object) -> NoReturn:
+            raise TypeError(
+                f"{self!r} is not a condition; put each comparison in parentheses: (F.x > 1) & (F.y == 2)"
+            )
+
+        __and__ = __rand__ = __or__ = __ror__ = _refuse_join
 
     def in_(self, *values: Value | Iterable[Value]) -> "Condition":
         """Match any of the values, passed one by one or as one list, set or generator.

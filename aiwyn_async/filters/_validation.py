@@ -133,10 +133,11 @@ def _check_entries(node: object, at: str, depth: int, *, allow_unknown: bool) ->
     if isinstance(node, Condition):
         node = node.to_dict()
     if not isinstance(node, Mapping):
-        raise ConfigurationError(
-            f"{at}: expected a condition or a dict, got {describe(node)};"
-            ' for example F.id == 1 or {"id": {"_eq": 1}}'
-        )
+        name = at.rpartition(".")[2]
+        fix = 'for example F.id == 1 or {"id": {"_eq": 1}}'
+        if f"_{name}" in OPERATORS:
+            fix = f'write the operator as "_{name}"'
+        raise ConfigurationError(f"{at}: expected a condition or a dict, got {describe(node)}; {fix}")
     entries = cast("Mapping[object, object]", node).items()
     return [(_check_clause_key(key, at, allow_unknown=allow_unknown), inner) for key, inner in entries]
 

@@ -13,7 +13,7 @@ import msgspec
 from aiwyn_async._changes.bounds import to_timedelta
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._core.checks import check_flag, check_kind
-from aiwyn_async._core.files import local_path
+from aiwyn_async._core.files import OTHER_DATABASE, local_path
 from aiwyn_async._core.identity import JobIdentity
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
@@ -144,7 +144,7 @@ async def sync(
     started = time.perf_counter()
     full, reconcile_deletes = check_flag("full", full), check_flag("reconcile_deletes", reconcile_deletes)
     check_kind("collection", collection, Collection, "a resource, such as aiwyn.invoices")
-    path = local_path(to)
+    path = local_path(to, OTHER_DATABASE)
     ReadOptions.build("sync", on_bad_row=on_bad_row, page_size=page_size)
     reads = ResourceReads(
         collection,

@@ -138,6 +138,12 @@ async def test_verbose_command_logs_requests(cli: Cli, box: Sandbox) -> None:
             'error: Command "export" parameter --to requires an argument (see aiwyn export --help)',
         ),
         (["count", "invoices", "--wher", "{}"], "error: Unknown option: --wher. Did you mean --where?"),
+        (["list", "invoices", "--profile", "b"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
+        (["--profile=b", "count", "staff"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
+        (
+            ["list", "invoices", "--where", "{}"],
+            "error: unknown option '--where'; a condition is for search,",
+        ),
         (["auth", "login", "key"], "error: unexpected argument 'key' (see aiwyn auth login --help)"),
         (
             ["--limit", "3", "list", "staff"],

@@ -56,6 +56,20 @@ def test_condition_has_no_truth_value(use: Callable[[], object]) -> None:
 @pytest.mark.parametrize(
     "use",
     [
+        lambda: F.a > 1 & untyped(F.b) == 2,
+        lambda: untyped(F.a) & (F.b == 2),
+        lambda: F.a.is_null() | untyped(F.b),
+        lambda: F.a == "x" | untyped(F.b) == "y",
+    ],
+)
+def test_comparison_without_parentheses_names_them(use: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"^F\.[ab] is not a condition; put each comparison in parentheses"):
+        use()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
         lambda: (F.a == 1) & untyped(F.b),
         lambda: (F.a == 1) | untyped({"b": {"_eq": 1}}),
         lambda: untyped(1) & untyped(F.b) == 2,

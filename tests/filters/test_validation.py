@@ -41,6 +41,10 @@ WRONG_TREES: list[tuple[Any, str]] = [
     ("status", "expected a condition or a dict, got 'status'"),
     (F.a, "expected a condition or a dict, got Column"),
     ({"a": 5}, r"where\.a: expected a condition or a dict, got int"),
+    (
+        {"a": {"gt": 5}},
+        r"where\.a\.gt: expected a condition or a dict, got int; write the operator as \"_gt\"",
+    ),
     ({"a": {"_eq": None}}, r"where\.a\._eq: cannot compare with None; use is_null\(\)"),
     ({"a": {"_gt": float("nan")}}, "finite"),
     ({"a": {"_equals": 1}}, r"where\.a: unknown operator '_equals'; use one of _and"),

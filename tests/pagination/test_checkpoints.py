@@ -9,6 +9,7 @@ import asyncio
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -79,6 +80,13 @@ async def test_checkpoint_of_another_query_is_rejected(aiwyn: AiwynClient) -> No
         with pytest.raises(CheckpointError, match="another query"):
             other()
     assert Checkpoint.from_json(text) == page.checkpoint
+
+
+async def test_path_in_place_of_a_checkpoint_is_named(aiwyn: AiwynClient) -> None:
+    with pytest.raises(
+        CheckpointError, match=r"a checkpoint is the text of its to_json.., not .*stored.json"
+    ):
+        aiwyn.invoices.list(resume=cast("Any", Path("stored.json")))
 
 
 async def test_resumed_read_has_first_and_count(aiwyn: AiwynClient, box: Sandbox) -> None:

@@ -166,7 +166,7 @@ class Cents(int):
 
 
 UNDECODABLE: dict[str, Any] = {
-    "no JSON decodes to Cents": list[Cents] | None,
+    "no JSON decodes to Cents; use a msgspec.Struct, a dataclass": list[Cents] | None,
     "name 'Missing' is not defined": "Missing",
     "unhashable type: 'dict'": Annotated[str, {"is": "documented"}],
 }

@@ -23,9 +23,20 @@ from duckdb_files import attach_elsewhere, query, stored_notes
 from model_firm import FirmServer
 
 
-@pytest.mark.parametrize("to", ["s3://bucket/firm.duckdb", Path("gs://bucket/firm.duckdb")])
-async def test_url_is_refused_before_any_request(to: Any, served: FirmServer, reader: AiwynClient) -> None:
-    with pytest.raises(ConfigurationError, match=r"://bucket/firm.duckdb is a URL"):
+@pytest.mark.parametrize(
+    ("to", "text"),
+    [
+        ("s3://bucket/firm.duckdb", "is a URL, .*aiwyn_async.dlt loads other databases"),
+        (Path("gs://bucket/firm.duckdb"), "is a URL"),
+        ("postgresql://host/firm", "is a URL, .*aiwyn_async.dlt loads other databases"),
+        ("firm.sqlite", "sync to a file such as firm.duckdb; .*aiwyn_async.dlt loads other databases"),
+        ("firm.csv", r"firm.duckdb, or use export\(\) for a .csv file"),
+    ],
+)
+async def test_target_of_another_kind_is_refused_before_any_request(
+    to: Any, text: str, served: FirmServer, reader: AiwynClient
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
         await sync(reader.invoices, to)
     assert served.firm.requests == 0
 
