@@ -140,47 +140,47 @@ class AiwynClient(DescribesResources):
 
     @cached_property
     def clients(self) -> Clients:
-        """Clients: list, search, get, get_many."""
+        """Clients: list, search, get, get_many, pull, plan, reconcile_keys."""
         return Clients(self._session)
 
     @cached_property
     def contacts(self) -> Contacts:
-        """Contacts: list, get, get_many."""
+        """Contacts: list, get, get_many, pull, plan, reconcile_keys."""
         return Contacts(self._session)
 
     @cached_property
     def draft_invoices(self) -> DraftInvoices:
-        """Draft invoices: list and search of their history, get, get_many."""
+        """Draft invoices: list and search of their history, get, get_many, pull, plan."""
         return DraftInvoices(self._session)
 
     @cached_property
     def engagements(self) -> Engagements:
-        """Engagements: list, search, get, get_many."""
+        """Engagements: list, search, get, get_many, pull, plan, reconcile_keys."""
         return Engagements(self._session)
 
     @cached_property
     def invoices(self) -> Invoices:
-        """Invoices: list, search, get, get_many."""
+        """Invoices: list, search, get, get_many, pull, plan, changes, reconcile_keys."""
         return Invoices(self._session)
 
     @cached_property
     def payments(self) -> Payments:
-        """Payments: list, get, get_many."""
+        """Payments: list, get, get_many, pull, plan, reconcile_keys."""
         return Payments(self._session)
 
     @cached_property
     def projects(self) -> Projects:
-        """Projects: list, get, get_many."""
+        """Projects: list, get, get_many, pull, plan, reconcile_keys."""
         return Projects(self._session)
 
     @cached_property
     def staff(self) -> Staff:
-        """Staff: list, search, get, get_many."""
+        """Staff: list, search, get, get_many, pull, plan, reconcile_keys."""
         return Staff(self._session)
 
     @cached_property
     def wip(self) -> Wip:
-        """Work in progress: list, search, get, get_many."""
+        """Work in progress: list, search, get, get_many, pull, plan, reconcile_keys."""
         return Wip(self._session)
 
     @cached_property

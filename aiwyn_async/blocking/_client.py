@@ -155,47 +155,47 @@ class Aiwyn:
 
     @_resource
     def clients(self) -> Clients:
-        """Clients: list, search, get, get_many."""
+        """Clients: list, search, get, get_many, pull, plan, reconcile_keys."""
         return self.client.clients
 
     @_resource
     def contacts(self) -> Contacts:
-        """Contacts: list, get, get_many."""
+        """Contacts: list, get, get_many, pull, plan, reconcile_keys."""
         return self.client.contacts
 
     @_resource
     def draft_invoices(self) -> DraftInvoices:
-        """Draft invoices: list and search of their history, get, get_many."""
+        """Draft invoices: list and search of their history, get, get_many, pull, plan."""
         return self.client.draft_invoices
 
     @_resource
     def engagements(self) -> Engagements:
-        """Engagements: list, search, get, get_many."""
+        """Engagements: list, search, get, get_many, pull, plan, reconcile_keys."""
         return self.client.engagements
 
     @_resource
     def invoices(self) -> Invoices:
-        """Invoices: list, search, get, get_many."""
+        """Invoices: list, search, get, get_many, pull, plan, changes, reconcile_keys."""
         return self.client.invoices
 
     @_resource
     def payments(self) -> Payments:
-        """Payments: list, get, get_many."""
+        """Payments: list, get, get_many, pull, plan, reconcile_keys."""
         return self.client.payments
 
     @_resource
     def projects(self) -> Projects:
-        """Projects: list, get, get_many."""
+        """Projects: list, get, get_many, pull, plan, reconcile_keys."""
         return self.client.projects
 
     @_resource
     def staff(self) -> Staff:
-        """Staff: list, search, get, get_many."""
+        """Staff: list, search, get, get_many, pull, plan, reconcile_keys."""
         return self.client.staff
 
     @_resource
     def wip(self) -> Wip:
-        """Work in progress: list, search, get, get_many."""
+        """Work in progress: list, search, get, get_many, pull, plan, reconcile_keys."""
         return self.client.wip
 
     @_resource

@@ -29,7 +29,7 @@ async def get_aiwyn(request: Request) -> AiwynClient:
 
 
 app = FastAPI(lifespan=lifespan)
-Aiwyn = Annotated[AiwynClient, Depends(get_aiwyn)]
+Client = Annotated[AiwynClient, Depends(get_aiwyn)]
 
 
 def to_json(value: object) -> Response:
@@ -38,12 +38,12 @@ def to_json(value: object) -> Response:
 
 
 @app.get("/invoices/{invoice_id}")
-async def get_invoice(invoice_id: int, aiwyn: Aiwyn) -> Response:
+async def get_invoice(invoice_id: int, aiwyn: Client) -> Response:
     return to_json(await aiwyn.invoices.get(invoice_id))
 
 
 @app.get("/invoices")
-async def list_overdue_invoices(aiwyn: Aiwyn) -> Response:
+async def list_overdue_invoices(aiwyn: Client) -> Response:
     return to_json(await aiwyn.invoices.list(status="OVERDUE", limit=100).collect())
 
 
