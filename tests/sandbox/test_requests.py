@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -181,7 +182,7 @@ async def test_calls_counts_a_route_a_verb_and_all(box: Sandbox, post: Any) -> N
 @pytest.mark.parametrize("change", ["insert", "update", "delete", "refresh"])
 def test_unknown_resource_is_named_with_the_known_ones(change: str) -> None:
     with Sandbox(invoices=1) as box:
-        changes = {
+        changes: dict[str, Callable[[], object]] = {
             "insert": lambda: box.insert("bills"),
             "update": lambda: box.update("bills", 1, {}),
             "delete": lambda: box.delete("bills", 1),
