@@ -32,7 +32,7 @@ def write_notes(
     is_jsonl = suffix_of(to).startswith((".jsonl", ".ndjson"))
     if report.unknown_fields and not rows.extra_column and not is_jsonl:
         fields = [
-            name if key is None else f"{name} (first in row {key})"
+            name if key is None else f"{name} (first at key {key})"
             for name, key in report.unknown_fields.items()
         ]
         more = len(fields) - MAX_NAMED_FIELDS

@@ -40,7 +40,7 @@ async def test_export_names_unknown_fields_and_counts_rounded_amounts(cli: Cli, 
     export = ("export", "invoices", "--page-size", "400", "--to")
     done = await cli.run(*export, "x.parquet", "--round-money", "2")
     assert done.code == 0, done.err
-    fields = rf"region \(first in row {first}\); pass --extra-column to keep them"
+    fields = rf"region \(first at key {first}\); pass --extra-column to keep them"
     assert re.search(rf"^note: invoices have no column for the fields {fields}$", done.err, re.MULTILINE)
     assert re.search(r"^note: 1 amount was rounded to 2 decimal places$", done.err, re.MULTILINE)
     for others in (("y.parquet", "--extra-column"), ("x.jsonl",)):
@@ -72,7 +72,7 @@ async def test_sync_applies_column_options_and_writes_notes(cli: Cli, box: Sandb
     options = ("--date-columns", "dueDate", "--ids", "text", "--round-money", "2")
     done = await cli.run(*SYNC, *options)
     assert done.code == 0, done.err
-    assert "note: invoices have no column for the fields region (first in row " in done.err
+    assert "note: invoices have no column for the fields region (first at key " in done.err
     assert "rounded to 2 decimal places\n" in done.err
     kinds = {row[0]: row[1] for row in query(tmp_path / "firm.duckdb", "DESCRIBE invoices")}
     assert (kinds["dueDate"], kinds["id"], "extra" in kinds) == ("DATE", "VARCHAR", False)
@@ -117,6 +117,6 @@ def test_notes_name_at_most_ten_fields(capsys: pytest.CaptureFixture[str]) -> No
     report = PullReport(unknown_fields=fields, rounded_amounts=3)
     write_notes(report, "invoices", Path("x.csv"), RowOptions(round_money=2))
     fields_line, amounts_line = capsys.readouterr().err.splitlines()
-    assert "for the fields f0, f1 (first in row 1), " in fields_line
-    assert fields_line.endswith("f9 (first in row 9), and 2 more; pass --extra-column to keep them")
+    assert "for the fields f0, f1 (first at key 1), " in fields_line
+    assert fields_line.endswith("f9 (first at key 9), and 2 more; pass --extra-column to keep them")
     assert amounts_line == "note: 3 amounts were rounded to 2 decimal places"
