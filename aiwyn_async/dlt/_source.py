@@ -12,12 +12,14 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 import dlt
 import msgspec
+import pyarrow as pa
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dlt.extract import DltResource, DltSource
 
 from aiwyn_async._changes.changes import Changes
 from aiwyn_async._core.checks import check_callback, check_word, shown
 from aiwyn_async._decoding.plain_types import is_struct, plain_type
+from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection
@@ -50,8 +52,8 @@ def aiwyn_source(
     later runs what changed since the bookmark, which is part of dlt's state. Rows deleted on the server
     remain. Any other resource is read completely and has the write disposition "replace".
 
-    Typed rows are Arrow tables: money is decimal128(38, 9), times are UTC, and the column ``extra`` has the
-    fields that the row type does not declare, as JSON. Rows of undocumented resources are dicts.
+    Typed rows are Arrow tables: money is decimal128(38, 9), times are UTC, lists and objects are JSON text, and
+    the column ``extra`` has the fields that the row type does not declare, as JSON text. Rows of undocumented resources are dicts.
 
     A read that is not proven complete raises in the extract step, so that dlt loads no row of this run and
     keeps its state.
@@ -237,10 +239,12 @@ class _PageConverter:
     def __init__(self, read: Any, ids: Literal["auto", "text"]) -> None:
         self.read: Changes[Any] | Pull[Any] = read
         self._schema: RowSchema | None = None
+        self._nested: list[str] = []
         row_type = plain_type(read.row_type)
         if is_struct(row_type):
             options = column_options(row_type, ids=ids, extra="json")
             self._schema = RowSchema(row_type, options)
+            self._nested = [each.name for each in self._schema.arrow if pa.types.is_nested(each.type)]
             self.read = raw_pages(read)
 
     def __call__(self, page: Page[Any]) -> Any:
@@ -256,11 +260,20 @@ class _PageConverter:
         table = to_table(self.read, self._schema, rows)
         self.read.record(rows.counts, rows.bad_rows)
         check_ids(table.schema, self._schema.arrow, "aiwyn_source()")
-        return table
+        return self._with_json_text(table)
 
     def no_rows(self) -> Any:
         """Return an empty table, so that a table is created or emptied."""
-        return [] if self._schema is None else self._schema.arrow.empty_table()
+        return [] if self._schema is None else self._with_json_text(self._schema.arrow.empty_table())
+
+    def _with_json_text(self, table: Any) -> Any:
+        # dlt cannot write nested columns of Arrow to most destinations, such as PostgreSQL and BigQuery.
+        for name in self._nested:
+            values = table.column(name).to_pylist()
+            texts = [None if value is None else encode_json(value).decode() for value in values]
+            index = table.schema.get_field_index(name)
+            table = table.set_column(index, pa.field(name, pa.string()), pa.array(texts, pa.string()))
+        return table
 
 
 def _call(portal: BlockingPortal, function: Callable[..., Awaitable[ResultT]], *arguments: object) -> ResultT:
