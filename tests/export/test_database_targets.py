@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from aiwyn_async import AiwynClient, ExportError, ServerError, StorageError
+from aiwyn_async import AiwynClient, ExportError, ServerError, StorageError, StorageWarning
 from aiwyn_async.export import export
 from aiwyn_async.export._formats import duckdb as duckdb_format
 from aiwyn_async.sandbox import Sandbox
@@ -326,3 +327,23 @@ async def test_failed_export_retains_the_old_table(firm: Firm, tmp_path: Path) -
     with pytest.raises(ServerError):
         await export(aiwyn.invoices.list(page_size=20), target, force=True)
     assert query(target, "SELECT count(*) FROM invoices") == [(5,)]
+
+
+async def test_table_that_is_committed_is_an_export_even_if_its_log_does_not_fit(
+    firm: Firm, tmp_path: Path
+) -> None:
+    """The rows are in the log, which is shorter than the file would be."""
+    _, aiwyn = firm
+    target = tmp_path / "firm.duckdb"
+    with duckdb.connect(str(target)) as file:
+        file.execute("CREATE TABLE budget AS SELECT random() AS amount FROM range(500000)")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (target.stat().st_size, limits[1]))
+    try:
+        with pytest.warns(StorageWarning, match=r"complete together with its log firm\.duckdb\.wal"):
+            result = await export(aiwyn.invoices.list(), target, replace=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.rows == 600
+    assert [path.name for path in tmp_path.glob(".*.partial")] == []
+    assert query(target, "SELECT count(*) FROM invoices") == [(600,)]

@@ -112,6 +112,21 @@ async def test_file_that_cannot_be_removed_causes_a_warning_if_the_output_is_com
     assert len(list((tmp_path / name).glob("run-*"))) == (name == "x/")
 
 
+@pytest.mark.parametrize("name", ["x.jsonl", "x.parquet", "x.duckdb"])
+async def test_complete_file_is_an_export_even_if_its_manifest_cannot_be_moved(
+    name: str, firm: Firm, tmp_path: Path
+) -> None:
+    box, aiwyn = firm
+    target = tmp_path / name
+    (tmp_path / f".{name}.done" / "theirs").mkdir(parents=True)
+    with pytest.warns(StorageWarning, match="is complete, but files that it does not need are left"):
+        assert (await export(aiwyn.invoices.list(), target)).rows == 600
+    calls = box.calls()
+    with pytest.warns(StorageWarning, match="is complete"):
+        assert (await export(aiwyn.invoices.list(), target, resume=True)).rows == 600
+    assert box.calls() == calls
+
+
 async def test_dataset_syncs_each_folder_that_has_a_new_name(
     firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
