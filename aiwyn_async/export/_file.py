@@ -181,10 +181,11 @@ class FileAssembler:
             yield Path(part)
 
     def _next_part(self) -> Path | Literal["finish", "abandon"]:
-        while self._loop.is_running() or threading.main_thread().is_alive():
+        while self._loop.is_running() or (threading.main_thread().is_alive() and not self._loop.is_closed()):
             with contextlib.suppress(Empty):
                 return self._parts.get(timeout=1)
-        return "abandon"  # Ctrl-C stopped the loop for good; Python waits for this thread at its exit
+        # Ctrl-C stopped the loop for good. This thread holds the lock, and Python waits for it at its exit.
+        return "abandon"
 
 
 def max_threads() -> int:

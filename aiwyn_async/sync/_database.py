@@ -74,6 +74,7 @@ class DatabaseFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self._held: FileId | None = None
         if not path.name:
             raise ConfigurationError(f"{str(path)!r} is not a file name; pass a path such as firm.duckdb")
         if PREFIX.match(str(path)):
@@ -91,7 +92,6 @@ class DatabaseFile:
         self.path = path
         self._place = path
         self._content: BinaryIO | None = None
-        self._held: FileId | None = None
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -197,6 +197,11 @@ class DatabaseFile:
                 self._content.close()
                 shutil.rmtree(self._spill, ignore_errors=True)
             self._release()  # at the end: to close the content would release the lock of the next user
+
+    def __del__(self) -> None:
+        """Release the file of a sync that was dropped with its event loop, in which nothing can close it."""
+        if self._held is not None:
+            self.close()
 
     def execute(self, *statements: str) -> None:
         for statement in statements:

@@ -212,3 +212,26 @@ async def test_interrupted_loop_that_nobody_closes_lets_the_process_end(tmp_path
         out, _ = await process.communicate()
     assert (process.returncode, out) == (0, b"ends\n")
     assert not (tmp_path / "x.parquet").exists()
+
+
+CLOSED = """
+import threading
+
+loop.close()
+workers = [thread for thread in threading.enumerate() if thread.name == "aiwyn-worker"]
+for worker in workers:
+    worker.join(10)
+print(len(workers), sum(worker.is_alive() for worker in workers), flush=True)
+os._exit(0)
+"""
+
+
+async def test_closed_loop_ends_the_threads_of_its_exports(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", ABANDONING + CLOSED, str(tmp_path / "x.parquet")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # tasks that were never awaited
+    )
+    async with asyncio.timeout(30):
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"ends\n1 0\n")

@@ -247,6 +247,14 @@ def test_file_cannot_be_opened_before_its_last_user_has_closed_it(path: Path) ->
     assert_locked_until_closed(other)
 
 
+def test_file_of_a_sync_that_is_dropped_can_be_opened_again(path: Path) -> None:
+    """As with an event loop that was closed before the sync ended."""
+    DatabaseFile(path).open()
+    file = DatabaseFile(path)
+    file.open()
+    assert_locked_until_closed(file)
+
+
 def test_duckdb_that_does_not_start_is_a_storage_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(database.OPTIONS, "memory_limit", "none at all")
     file = DatabaseFile(path)
