@@ -22,6 +22,7 @@ from aiwyn_async._core.checks import (
     shown,
 )
 from aiwyn_async._core.reports import ReadReport
+from aiwyn_async._core.threads import running_loop
 from aiwyn_async._decoding.checked_types import bare_type, key_only
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
 from aiwyn_async._decoding.plain_types import find_custom_type
@@ -175,6 +176,10 @@ class Read(ArrowReadable, ABC, Generic[RowT]):
     def mask(self, error: RequestError) -> RequestError:
         """Mask credentials in an error found in a row; drop its frames, whose locals hold the row."""
         return self._session.mask(error)
+
+    def check_usable(self) -> None:
+        """Raise ``ClientClosedError`` or ``LoopMismatchError`` if a request now would."""
+        self._session.transport.check_usable(running_loop())
 
     async def masking(self, work: Awaitable[ResultT]) -> ResultT:
         """Await work on rows of this read; mask credentials that a row repeats in an error of it.

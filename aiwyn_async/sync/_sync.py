@@ -156,8 +156,10 @@ async def sync(
         },
     )
     pull = reads.pull()
+    # Refused before a file is created.
+    pull.check_usable()
     if overlap is not None:
-        to_timedelta(overlap)  # refused before a file is created
+        to_timedelta(overlap)
     table = SyncedTable(
         path,
         reads.resource,

@@ -23,7 +23,7 @@ from aiwyn_async.export import export
 
 RENAMED = {"aclose": "close"}
 INTERNAL = {
-    *("adopt", "follow", "mask", "masking", "record", "undecoded"),  # for consumers of this package
+    *("adopt", "check_usable", "follow", "mask", "masking", "record", "undecoded"),  # for this package
     *("server", "strict", "on_bad_row", "is_resumed", "row_type", "hit_type", "detail_type", "endpoint"),
 }
 PAIRS: tuple[tuple[type[Any], type[Any]], ...] = (

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from aiwyn_async import AiwynClient, ConfigurationError, StorageError, StorageWarning
+from aiwyn_async import AiwynClient, ClientClosedError, ConfigurationError, StorageError, StorageWarning
 from aiwyn_async._core.duckdb_sql import HELD, hold
 from aiwyn_async.errors import ExportError
 from aiwyn_async.export import export
@@ -70,6 +70,13 @@ async def test_disk_error_ends_the_sync(
     with pytest.raises(StorageError, match="Input/output error"):
         await sync(reader.invoices, tmp_path / "firm.duckdb")
     assert served.firm.requests == 0
+
+
+async def test_closed_client_creates_no_file(reader: AiwynClient, path: Path) -> None:
+    await reader.aclose()
+    with pytest.raises(ClientClosedError):
+        await sync(reader.invoices, path)
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", [".wal", ".wal.checkpoint", ".wal.recovery"])
