@@ -159,6 +159,8 @@ class _Run:
             self._lock = os.open(folder, os.O_RDONLY)
             if not lock_folder(self._lock, folder):
                 raise ExportError(f"another export of all resources is writing into {folder}; wait for it")
+            for temporary in folder.glob(f".{self._name}.*"):  # of a run that was killed
+                temporary.unlink()
 
     def release(self) -> None:
         """Unlock the folder."""

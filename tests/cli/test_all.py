@@ -296,6 +296,14 @@ async def test_second_run_into_a_folder_is_refused(cli: Cli, box: Sandbox, tmp_p
     assert (await cli.run(*EXPORT, "--resume")).code == 0
 
 
+async def test_state_that_a_kill_left_half_written_is_removed(cli: Cli, tmp_path: Path) -> None:
+    left = tmp_path / "firm/..all-jsonl.json.abcdefgh"
+    left.parent.mkdir()
+    left.write_bytes(b"{")
+    done = await cli.run("export", "all", "--to", "firm/", "--format", "jsonl", "--replace")
+    assert (done.code, left.exists()) == (0, False), done.err
+
+
 @pytest.mark.parametrize("file_format", ["parquet", "csv", "jsonl"])
 async def test_export_all_writes_a_file_of_each_resource(
     file_format: str, cli: Cli, box: Sandbox, tmp_path: Path
