@@ -38,37 +38,12 @@ def split_page(envelope: Envelope, body: bytes) -> SplitPage | None:
 
 
 def _split_malformed_page(envelope: Envelope, body: bytes, error: Exception) -> SplitPage | None:
-    """Split a page that is not valid JSON; None in another envelope.
+    """Split a page that is not valid JSON, so that most rows are JSON; None in another envelope.
 
     Raises:
         DecodeError: the page without its rows is not JSON either.
     """
-    split = _best_split(envelope, body, error)
-    if split is None:
-        return None
-    rows, count = split
-    repaired, has_malformed_row = set[int](), False
-    for index, row in enumerate(rows):
-        if is_json(row):
-            continue
-        json = replace_lone_surrogates(row)
-        if is_json(json):
-            rows[index] = json
-            repaired.add(index)
-        else:
-            has_malformed_row = True
-    return SplitPage(
-        rows,
-        parse_count(count),
-        frozenset(repaired),
-        was_malformed=True,
-        has_malformed_row=has_malformed_row,
-    )
-
-
-def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list[bytes], object] | None:
-    """Return the rows of the split with more rows that are JSON, and the count; None without rows."""
-    best: tuple[list[bytes], object] | None = None
+    best: SplitPage | None = None
     has_rows, most = False, -1
     for split in (split_rows, split_torn_rows):
         if (candidate := split(body, envelope.items)) is None:
@@ -79,11 +54,30 @@ def _best_split(envelope: Envelope, body: bytes, error: Exception) -> tuple[list
             _, count = envelope_decoder(RAW, envelope)(replace_no_numbers(replace_lone_surrogates(rest)))
         except DECODING_ERRORS:
             continue
-        good = sum(is_json(replace_lone_surrogates(row)) for row in rows)
+        repaired = list(map(_repair, rows))
+        good = len(rows) - repaired.count(None)
         if good > most:
-            most, best = good, (rows, count)
+            most, best = good, _split_page_of(rows, repaired, count)
         if good == len(rows):
             break
     if has_rows and best is None:
         raise malformed_error(error) from None
     return best
+
+
+def _repair(row: bytes) -> bytes | None:
+    """Return a row as JSON without lone surrogates; None if it is not JSON."""
+    if is_json(row):
+        return row
+    json = replace_lone_surrogates(row)
+    return json if is_json(json) else None
+
+
+def _split_page_of(rows: list[bytes], repaired: list[bytes | None], count: object) -> SplitPage:
+    return SplitPage(
+        [row if json is None else json for row, json in zip(rows, repaired, strict=True)],
+        parse_count(count),
+        frozenset(index for index, json in enumerate(repaired) if json not in {None, rows[index]}),
+        was_malformed=True,
+        has_malformed_row=None in repaired,
+    )
