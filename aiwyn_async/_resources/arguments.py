@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar, cast
 
@@ -45,8 +45,10 @@ def extra_fields(extra: Mapping[str, object] | None) -> dict[str, object]:
     return dict(extra)
 
 
-def check_finite(value: object) -> None:
-    """Refuse NaN and infinity at any depth: msgspec encodes a float as null, a Decimal as invalid JSON.
+def check_exact(value: object) -> None:
+    """Refuse what msgspec does not encode exactly, at any depth.
+
+    It encodes NaN and infinity as null, as a Decimal as invalid JSON, and rounds offsets to minutes.
 
     Raises:
         ValueError: the value has one.
@@ -54,12 +56,14 @@ def check_finite(value: object) -> None:
     """
     if isinstance(value, Mapping):
         for item in cast("Mapping[object, object]", value).values():
-            check_finite(item)
+            check_exact(item)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for item in cast("Iterable[object]", value):
-            check_finite(item)
+            check_exact(item)
     elif isinstance(value, (float, Decimal)) and not is_finite(value):
         raise ValueError("NaN and infinity have no JSON form; pass a finite number or None")
+    elif isinstance(value, (datetime, time)) and (value.utcoffset() or timedelta()) % timedelta(minutes=1):
+        raise ValueError(f"JSON has no offset with seconds, got {value.isoformat()}; pass the time in UTC")
 
 
 def check_choice(name: str, value: object, words: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
@@ -17,7 +18,7 @@ from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.prefetch import Prefetcher
-from aiwyn_async._resources.arguments import check_finite, iterate
+from aiwyn_async._resources.arguments import check_exact, iterate
 from aiwyn_async._resources.record_outcomes import (
     MISMATCHES,
     Batch,
@@ -237,7 +238,7 @@ class RecordWrite:
                 else msgspec.convert(record_input, StrictRecord)
             )
             values = [record.system_ref, record.attributes]
-            check_finite(msgspec.to_builtins(values, builtin_types=(Decimal,)))
+            check_exact(msgspec.to_builtins(values, builtin_types=(Decimal, datetime, time)))
             encode_json(record)
         except RecursionError:
             raise ConfigurationError(f"record {index} is malformed: nested too deeply") from None

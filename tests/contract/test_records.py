@@ -7,8 +7,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -27,6 +29,8 @@ class Point:
     x: float
 
 
+MONROVIA = ZoneInfo("Africa/Monrovia")  # until 1972, 44 minutes and 30 seconds behind UTC
+SECONDS = timezone(timedelta(seconds=59))
 ENDLESS: dict[str, Any] = {}
 ENDLESS["self"] = ENDLESS
 
@@ -188,6 +192,8 @@ async def test_raise_on_partial_raises_after_a_partial_failure(sandbox: tuple[Sa
         ({"type": "A", "systemRef": {"id": Decimal("Infinity")}}, "NaN and infinity"),
         (Record(type="A", attributes={"x": float("nan")}), "NaN and infinity"),
         ({"type": "A", "attributes": {"x": Point(float("nan"))}}, "NaN and infinity"),
+        ({"type": "A", "attributes": {"x": [datetime(1960, 1, 1, tzinfo=MONROVIA)]}}, "offset with seconds"),
+        ({"type": "A", "systemRef": {"at": time(10, tzinfo=SECONDS)}}, "offset with seconds"),
         ({"type": "A", "attributes": ENDLESS}, "nested too deeply"),
         ({"type": "A", "system_ref": 1}, "unknown field `system_ref`"),
         (7, "malformed"),
