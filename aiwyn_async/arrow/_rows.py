@@ -186,11 +186,12 @@ def columns_of(row_type: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     """Return the columns of a row type: its fields, or those that were chosen.
 
     Raises:
-        ConfigurationError: it is not a Struct of objects, so it has no columns.
+        ConfigurationError: it is not a Struct of objects with fields, so it has no columns.
     """
-    if not is_struct(row_type):
+    if not (is_struct(row_type) and row_type.__struct_fields__):
         raise ConfigurationError(
-            "rows without a type have no columns; export them to a .jsonl file, or call decode_as() first"
+            "rows without a type have no columns; export them to a .jsonl file, or call decode_as() with a "
+            "Struct that has fields"
         )
     if row_type.__struct_config__.array_like:
         raise ConfigurationError(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import enum
 import io
 import uuid
@@ -254,6 +255,14 @@ def test_strict_row_type_refuses_unknown_fields_in_columns() -> None:
 def test_array_like_object_has_a_struct_column() -> None:
     row_type = msgspec.defstruct("Row", [("id", int), ("at", Point)])
     assert arrow_rows(row_type, '{"id":1,"at":[2,"1.5"]}')[0]["at"] == {"x": 2, "amount": Decimal("1.5")}
+
+
+@pytest.mark.parametrize("row_type", [msgspec.Struct, dataclasses.make_dataclass("Data", [("id", int)])])
+def test_rows_without_columns_are_refused_by_tables_and_csv(row_type: Any) -> None:
+    with pytest.raises(ConfigurationError, match="with a Struct that has fields"):
+        RowSchema(row_type)
+    with pytest.raises(ConfigurationError, match="with a Struct that has fields"):
+        csv_rows(row_type, '{"id":1}')
 
 
 def test_array_like_rows_have_no_columns() -> None:
