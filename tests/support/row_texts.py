@@ -114,6 +114,12 @@ quoted_numbers = numbers.map('"{}"'.format) | st.sampled_from(
         r"1e999999",
         r"00123",
         r"-0",
+        r"\uff15",
+        r"\u00a05",
+        r"\u22125",
+        r"5\u0000",
+        r"5\ud83d",
+        r"1 000",
     ]
 ).map(lambda text: f'"{text}"')
 
@@ -152,6 +158,8 @@ timestamps = st.one_of(
                 "+24:00",
                 "-23:59",
                 "UTC",
+                "+00:60",
+                "+99:99",
                 "\\u002b05",
             ]
         ),
@@ -209,6 +217,12 @@ ids = st.one_of(
             "9223372036854775807",
             "null",
             '{"id":1}',
+            "[]",
+            "-0.0",
+            "1E400",
+            "18446744073709551616",
+            '" "',
+            r'"\ud83d"',
         ]
     ),
 )
@@ -241,6 +255,12 @@ mismatched = st.sampled_from(
     ]
 )
 
+deep = st.builds(
+    lambda depth, pair: pair[0] * depth + "1" + pair[1] * depth,
+    st.sampled_from([5, 500, 1100, 3000]),
+    st.sampled_from([("[", "]"), ('{"a":', "}")]),
+)
+
 kinds: dict[str, st.SearchStrategy[str]] = {
     "id": ids,
     "invoiceNumber": texts,
@@ -262,7 +282,7 @@ payment_kinds = {"id": ids, "amount": numbers, "paymentDate": timestamps}
 
 @st.composite
 def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: bool) -> str:
-    names = draw(st.lists(st.sampled_from(sorted(of)), unique=draw(st.integers(0, 9)) > 0, max_size=5))
+    names = draw(st.lists(st.sampled_from(sorted(of)), unique=draw(st.integers(0, 3)) > 0, max_size=5))
     if is_row and draw(st.integers(0, 15)):
         names = ["id", *(name for name in names if name != "id")]
     pairs = [(draw(spellings)(name), draw(st.integers(0, 9)), name) for name in names]
@@ -275,7 +295,7 @@ def objects(draw: st.DrawFn, of: dict[str, st.SearchStrategy[str]], *, is_row: b
         members.append(
             (
                 draw(st.sampled_from(["extra", "note", "x_1", "", "a.b", "ID", "i_d"])),
-                draw(texts | numbers | mismatched),
+                draw(texts | numbers | mismatched | deep),
             )
         )
     space = draw(st.sampled_from(["", "", " ", "\n ", "\t", "\r\n"]))
