@@ -92,6 +92,13 @@ class PageHistory:
         """Record a discarded response: another response has to contain its rows."""
         self.rejected.update(key for key in keys if isinstance(key, int))
 
+    def is_below_first_page(self, keys: Sequence[Id | None]) -> bool:
+        """Return whether the highest key, requested after the first page, is below the end of that page.
+
+        Either those rows were deleted, or the server ignores the order.
+        """
+        return are_integers(keys) and [keys[0] < high for _, high in self._received] == [True]
+
     def is_short(self, rows: int) -> bool:
         """Return whether a page may have fewer rows than the server usually returns."""
         return rows != self._max_rows

@@ -17,6 +17,7 @@ from aiwyn_async._pull.key_ranges import (
     KeyFilterIgnored,
     PageHistory,
     are_integers,
+    contains,
     find_violation,
     follows_in_order,
     lower_bound,
@@ -74,7 +75,7 @@ class RangePlan:
         is_open = any(each.until is None for each in self._start)
         self._needs_last = self.has_started and is_open and last_key is None
         self._waits_for_last = False
-        self._empty_last = False
+        self._last_was_doubtful = False
         self._last_text: str | None = None
         """The highest key at the start, if it is text, until it is received."""
         self._unverified: Segment | None = None
@@ -223,21 +224,23 @@ class RangePlan:
         """Record the highest key; None if the request failed.
 
         Raises:
-            KeyFilterIgnored: the last row has no key, so no key filter would match it.
+            KeyFilterIgnored: the last row has no key, so no key filter would match it, or twice a lower one.
         """
         self._waits_for_last = False
         if keys is not None and None in keys:
             raise KeyFilterIgnored("the server returned rows without a key")
-        if keys == [] and not self._empty_last:  # a single empty response may be a fault
-            self._empty_last = self._needs_last = True
+        is_below = self._unverified is None and self._history.is_below_first_page(keys or ())
+        if (keys == [] or is_below) and not self._last_was_doubtful:  # a single one may be a fault
+            self._last_was_doubtful = self._needs_last = True
+            self.reject(keys or ())
             return
+        if is_below:
+            raise KeyFilterIgnored("the server did not order rows by descending key")
         if self._unverified is not None:
             self._verify_last(self._unverified, keys)
+        elif keys is None:
             return
-        if keys is None:
-            return
-        reached = [each.after for each in self._segments if isinstance(each.after, int)]
-        if are_integers(keys) and keys[0] >= max(reached, default=keys[0]):
+        elif are_integers(keys) and all(lower_bound(each.remaining) <= keys[0] for each in self._segments):
             self.last_key = keys[0]
         elif len(keys) == 1 and isinstance(keys[0], str):
             after = self._segments[-1].after
@@ -279,8 +282,7 @@ class RangePlan:
             return self.order_checked and segment.until is None
         if self.last_key is None or isinstance(segment.after, str) or isinstance(segment.until, str):
             return False
-        is_above = segment.after is None or segment.after < self.last_key
-        return is_above and (segment.until is None or segment.until >= self.last_key)
+        return contains(segment.remaining, self.last_key)
 
     def _reread_rest(self, segment: Segment) -> None:
         """Read the rest of a segment again, then the highest key, which may be deleted."""

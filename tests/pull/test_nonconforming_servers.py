@@ -417,6 +417,20 @@ async def test_response_of_the_lower_end_is_not_the_highest_key(serve: Serve) ->
     assert pull.report.unaccounted_rows == 1, "the row without a key, which no filter matches"
 
 
+@pytest.mark.parametrize("counts_pages", [False, True])
+async def test_ignored_order_shows_in_the_request_for_the_highest_key(
+    serve: Serve, counts_pages: bool
+) -> None:
+    """The first page happens to be in order; rows below its last key would never be requested."""
+    model = ServerModel(numbered(20, 40, 10, 60, 30, 50))
+    model.order = lambda _row: 0
+    model.count = lambda _matching, shown: shown if counts_pages else None
+    pull = (await serve(model)).invoices.pull(page_size=2).decode_as(dict)
+    assert sorted(await keys_of(pull)) == [10, 20, 30, 40, 50, 60]
+    assert pull.report.fallback_reason == "the server did not order rows by descending key"
+    assert pull.report.complete
+
+
 async def test_row_without_a_key_in_a_discarded_response_is_not_lost(serve: Serve) -> None:
     """The number of rows is right in the end, because another one is inserted."""
     model = ServerModel([*numbered(1, 2, 3, 5, 6, 7), {"id": None}])

@@ -6,6 +6,7 @@ import pytest
 
 from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pagination.confirm import Evidence
+from aiwyn_async._pull.key_ranges import KeyFilterIgnored
 from aiwyn_async._pull.range_plan import RangePlan
 from aiwyn_async._pull.segments import RangeRequest
 from aiwyn_async.models.base import Id
@@ -72,6 +73,16 @@ def test_highest_key_is_requested_again_after_an_empty_response() -> None:
     assert next_request(plan).purpose == "last"
     plan.receive_last_key([])
     assert next_request(plan).purpose == "page"
+
+
+def test_highest_key_below_the_first_page_is_requested_again() -> None:
+    plan = RangePlan(2, ranges=1, ordered=False)
+    plan.receive_page(next_request(plan), [5, 9], None)
+    assert next_request(plan).purpose == "last"
+    plan.receive_last_key([5])
+    assert next_request(plan).purpose == "last"
+    with pytest.raises(KeyFilterIgnored, match="descending"):
+        plan.receive_last_key([5])
 
 
 def test_rows_above_a_range_that_was_split_are_not_received() -> None:
