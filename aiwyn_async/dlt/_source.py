@@ -52,8 +52,9 @@ def aiwyn_source(
     later runs what changed since the bookmark, which is part of dlt's state. Rows deleted on the server
     remain. Any other resource is read completely and has the write disposition "replace".
 
-    Typed rows are Arrow tables: money is decimal128(38, 9), times are UTC, lists and objects are JSON text, and
-    the column ``extra`` has the fields that the row type does not declare, as JSON text. Rows of undocumented resources are dicts.
+    Typed rows are Arrow tables: money is decimal128(38, 9), times are UTC, lists and objects are JSON text,
+    and so is the column ``extra``, which has the fields that the row type does not declare. Rows of
+    undocumented resources are dicts.
 
     A read that is not proven complete raises in the extract step, so that dlt loads no row of this run and
     keeps its state.
