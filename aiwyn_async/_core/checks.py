@@ -53,7 +53,7 @@ def check_word(name: str, value: object, words: tuple[str, ...]) -> None:
         raise ConfigurationError(f"{name} must be {choice}, got {shown(value)}")
 
 
-def check_kind(name: str, value: object, kind: type[Any], hint: str) -> None:
+def check_kind(name: str, value: object, kind: type[Any] | tuple[type[Any], ...], hint: str) -> None:
     """Refuse a value of another class.
 
     Raises:

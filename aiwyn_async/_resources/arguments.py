@@ -6,21 +6,37 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
+from types import NoneType
 from typing import Any, Final, TypeVar, cast
 
 from aiwyn_async._core.checks import as_id, check_kind, shown
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
-from aiwyn_async.filters._values import encode_datetime, is_finite, normalize_timestamp
+from aiwyn_async.filters._values import check_key, encode_datetime, is_finite, normalize_timestamp
 from aiwyn_async.models.base import Id
 
 ItemT = TypeVar("ItemT")
 
 
 def optional_id(name: str, value: object) -> Id | None:
-    """Return an id as ``as_id`` does, and None as it is."""
-    return None if value is None else as_id(name, value)
+    """Return the id of a filter as ``as_id`` does, and None as it is."""
+    return None if value is None else _not_empty(name, as_id(name, value))
+
+
+def optional_word(name: str, value: object) -> str | None:
+    """Return the word of a filter, such as a status, and None as it is; unknown words are sent."""
+    word = value.value if isinstance(value, Enum) else value
+    check_kind(name, word, (str, NoneType), "text")
+    return _not_empty(name, cast("str | None", word))
+
+
+def _not_empty(name: str, value: ItemT) -> ItemT:
+    """Refuse empty text, as of an unset variable: a server may ignore it, and return all rows."""
+    if isinstance(value, str) and not value.strip():
+        raise ConfigurationError(f"{name} must not be empty; leave it out for all rows")
+    return value
 
 
 def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
@@ -29,7 +45,8 @@ def as_fields(fields: Mapping[str, object]) -> dict[str, JSON]:
     An error names the field of a value without JSON, such as NaN, ``NaT`` or an array.
     """
     check_kind("filters", fields, Mapping, "a mapping of fields to values")
-    return {name: to_wire(value, name) for name, value in fields.items() if value is not None}
+    named = ((check_key(name, "filters"), value) for name, value in fields.items())
+    return {name: to_wire(value, name) for name, value in named if value is not None}
 
 
 def as_body(body: Mapping[str, object]) -> dict[str, JSON]:
@@ -42,7 +59,7 @@ def extra_fields(extra: Mapping[str, object] | None) -> dict[str, object]:
     if extra is None:
         return {}
     check_kind("extra", extra, Mapping, "a mapping of fields to values")
-    return dict(extra)
+    return {check_key(name, "extra"): value for name, value in extra.items()}
 
 
 def check_exact(value: object) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from aiwyn_async._core.checks import check_kind, shown
+from aiwyn_async._core.checks import check_flag, check_kind, shown
 from aiwyn_async._http.messages import Request, Response, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._resources.arguments import as_body, extra_fields
@@ -179,5 +179,7 @@ def _picked(
             raise ConfigurationError(f"operations must be CREATE, UPDATE or DELETE, got {shown(operation)}")
     for entity_type in entity_types or ():
         check_kind("entity_types", entity_type, str, "a list of texts")
+    if active is not None:
+        active = check_flag("active", active)
     named = {"targetUrl": target_url, "entityTypes": entity_types, "operations": operations, "active": active}
     return {key: value for key, value in named.items() if value is not None}

@@ -10,7 +10,7 @@ from typing import Literal, Unpack
 
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import check_choice, optional_id, wire_date
+from aiwyn_async._resources.arguments import check_choice, optional_id, optional_word, wire_date
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -63,7 +63,7 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         check_choice("sort_order", sort_order, ("asc", "desc"))
         filters = {
             "clientId": optional_id("client_id", client_id),
-            "status": status,
+            "status": optional_word("status", status),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
             "sortOrder": sort_order,

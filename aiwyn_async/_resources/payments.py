@@ -12,11 +12,10 @@ from datetime import date
 from typing import Unpack
 
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import extra_fields, optional_id, wire_date
+from aiwyn_async._resources.arguments import extra_fields, optional_id, optional_word, wire_date
 from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
-from aiwyn_async.filters._validation import to_wire
 from aiwyn_async.models.base import Id
 from aiwyn_async.models.payments import Payment, PaymentDetail, PaymentMethod
 
@@ -54,7 +53,7 @@ class Payments(Collection[Payment, Payment, PaymentDetail]):
         """
         filters = {
             "clientId": optional_id("client_id", client_id),
-            "paymentMethod": to_wire(payment_method, "payment_method"),
+            "paymentMethod": optional_word("payment_method", payment_method),
             "startDate": wire_date("start_date", start_date),
             "endDate": wire_date("end_date", end_date, is_end=True),
         }

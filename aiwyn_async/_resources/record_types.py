@@ -9,10 +9,12 @@ inferred.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import msgspec
 
+from aiwyn_async._core.checks import check_flag, check_kind
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._resources.arguments import as_body
@@ -54,7 +56,7 @@ class RecordTypes:
         """
         path_segment(name, what="name")
         body = {"name": name, "fields": _fields(fields)}
-        texts = {"displayName": display_name, "description": description}
+        texts = _texts(display_name, description)
         return await self._write(
             "POST", "", body | {key: text for key, text in texts.items() if text is not None}
         )
@@ -75,7 +77,9 @@ class RecordTypes:
             NotFoundError: there is no such type.
             RequestError: see ``errors``.
         """
-        body: dict[str, Any] = {"displayName": display_name, "description": description, "active": active}
+        body: dict[str, Any] = _texts(display_name, description) | {"active": active}
+        if active is not msgspec.UNSET:
+            body["active"] = check_flag("active", active)
         if fields is not msgspec.UNSET:
             body["fields"] = _fields(fields)
         body = {key: value for key, value in body.items() if value is not msgspec.UNSET}
@@ -105,6 +109,12 @@ class RecordTypes:
             retry_class=RetryClass.WRITE,
         )
         return decode_response(self._session, request, await self._session.call(request), RecordType)
+
+
+def _texts(display_name: object, description: object) -> dict[str, object]:
+    for name, text in (("display_name", display_name), ("description", description)):
+        check_kind(name, text, (str, NoneType, msgspec.UnsetType), "text")
+    return {"displayName": display_name, "description": description}
 
 
 def _fields(fields: Sequence[FieldInput]) -> list[dict[str, Any]]:

@@ -215,6 +215,48 @@ def test_body_field_without_a_json_form_is_refused_by_name(aiwyn: AiwynClient, v
         aiwyn.payments.list(payment_method=untyped(value))
 
 
+@pytest.mark.parametrize("name", [1, None, "\ud800", "", "a\0"])
+async def test_body_field_without_a_plain_name_is_refused(
+    aiwyn: AiwynClient, box: Sandbox, name: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"^extra: "):
+        aiwyn.wip.list(extra={name: 1})
+    with pytest.raises(ConfigurationError, match=r"^filters: "):
+        aiwyn.offices.list({name: 1})
+    with pytest.raises(ConfigurationError, match=r"^extra: "):
+        await aiwyn.event_subscriptions.update(1, extra={name: 1})
+    assert not box.requests
+
+
+@pytest.mark.parametrize("value", ["", " ", True, 5, 1.5, ["PAID"], {"PAID"}, b"PAID", date(2024, 1, 1)])
+def test_filter_that_is_not_a_word_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="status must "):
+        aiwyn.invoices.list(status=untyped(value))
+    with pytest.raises(ConfigurationError, match="payment_method must "):
+        aiwyn.payments.pull(payment_method=untyped(value))
+
+
+@pytest.mark.parametrize("resource", ["invoices", "payments", "wip"])
+def test_empty_client_id_is_refused_as_a_filter(aiwyn: AiwynClient, resource: str) -> None:
+    with pytest.raises(ConfigurationError, match="client_id must not be empty; leave it out for all rows"):
+        getattr(aiwyn, resource).list(client_id="")
+
+
+@pytest.mark.parametrize("value", [5, b"x", ["x"], date(2024, 1, 1)])
+async def test_text_of_a_record_type_that_is_none_is_refused_by_name(
+    aiwyn: AiwynClient, box: Sandbox, value: object
+) -> None:
+    for name in ("display_name", "description"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be text"):
+            await aiwyn.record_types.create("x", [{"name": "a", "type": "TEXT"}], **untyped({name: value}))
+        with pytest.raises(ConfigurationError, match=f"{name} must be text"):
+            await aiwyn.record_types.update("x", **untyped({name: value}))
+    for update in (aiwyn.record_types.update, aiwyn.event_subscriptions.update):
+        with pytest.raises(ConfigurationError, match="active must be True or False"):
+            await untyped(update)("1", active=value)
+    assert not box.requests
+
+
 @pytest.mark.parametrize("value", [Array("asc"), ["asc"], 1, "ASC", NAN])
 def test_invalid_choice_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
     for name, read in (
