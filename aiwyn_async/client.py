@@ -11,11 +11,11 @@ from typing import Any, Self, TypedDict, Unpack
 
 import msgspec
 
-from aiwyn_async._core.checks import check_kind, shown
+from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.logs import configure_logging
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
-from aiwyn_async._core.urls import is_plain_setting, server_name
+from aiwyn_async._core.urls import check_path, server_name
 from aiwyn_async._http.messages import Request, Response
 from aiwyn_async._http.own_requests import prepare_own
 from aiwyn_async._http.session import create_session
@@ -235,13 +235,10 @@ class AiwynClient(DescribesResources):
             ConfigurationError: a path does not start with a slash, has a query, or an empty, ``.`` or ``..``
                 segment.
         """
-        for each in (path, *(each for each in (search_path, get_path) if each is not None)):
-            is_text = isinstance(each, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-            if not is_text or "?" in each or "#" in each or not is_plain_setting(each):
-                raise ConfigurationError(
-                    "a path must start with / and have no query and no empty, . or .. segment, "
-                    f"got {shown(each)}"
-                )
+        check_path("path", path)
+        for name, other in (("search_path", search_path), ("get_path", get_path)):
+            if other is not None:
+                check_path(name, other)
         if key is not None:
             check_kind("key", key, str, "the wire name of a field, or None")
             to_wire(key, "key")

@@ -7,12 +7,13 @@ import ssl
 import sys
 from collections.abc import Mapping
 from types import UnionType
-from typing import Any, Final, Literal, Union, cast, get_args, get_origin
+from typing import Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
 
 from aiwyn_async._core.checks import check_kind
 from aiwyn_async._core.clock import Clock, SystemClock
+from aiwyn_async._core.endpoints import EndpointOverride
 from aiwyn_async._core.headers import Headers, secrets_in, secrets_in_url
 from aiwyn_async._core.observer import Observer
 from aiwyn_async._core.profile import SECRETS, missing_file
@@ -45,30 +46,6 @@ DEMO_URL: Final = "https://demo.api.aiwyn.ai"
 STAGING_URL: Final = "https://staging.api.aiwyn.app"
 MAX_NUMBER: Final = 2**53
 """Of options that are whole numbers: the largest that every JSON reader and float holds exactly."""
-
-
-class EndpointOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a server differs from the documentation; None keeps the default.
-
-    Attributes:
-        list_path, search_path, get_path: below ``gql_prefix``; a key is appended to ``get_path``.
-        key: wire name of the unique key of a row.
-        items_key, count_key: the path of rows and count in a response, nested keys joined with dots.
-        page_style: "page", "offset" or "auto".
-        search_page_size_key: name of the page size in the body of a search.
-        modified_at_field: wire name of the field with the time of a row's last change, by which ``changes()``
-            and ``sync`` filter and order the search.
-    """
-
-    list_path: str | None = None
-    search_path: str | None = None
-    get_path: str | None = None
-    key: str | None = None
-    items_key: str | None = None
-    count_key: str | None = None
-    page_style: Literal["page", "offset", "auto"] | None = None
-    search_page_size_key: str | None = None
-    modified_at_field: str | None = None
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,8 +136,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                     f"{name} must start with / and have no trailing /, query, fragment, space, "
                     "and no empty, . or .. segment"
                 )
-        if not self.token_request_key:
-            raise ConfigurationError("token_request_key must not be empty")
+        if not self.token_request_key or not self.token_request_key.isprintable():
+            raise ConfigurationError("token_request_key must not be empty, and have no control characters")
 
     def _check_bounds(self) -> None:
         for name in ("connect_timeout", "read_timeout", "attempt_timeout", "deadline"):

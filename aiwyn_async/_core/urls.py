@@ -8,6 +8,7 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from aiwyn_async._core.checks import shown
 from aiwyn_async.errors import ConfigurationError
 
 # A host that all parsers agree on: labels of 1 to 63 characters, or an IP address.
@@ -30,6 +31,21 @@ def is_plain_path(path: str) -> bool:
 def is_plain_setting(path: str) -> bool:
     """Return whether a configured path is plain, also with its escapes decoded."""
     return is_plain_path(path) and is_plain_path(unquote(path))
+
+
+def check_path(name: str, path: object) -> None:
+    """Refuse a path of a resource that no request could be sent to.
+
+    Raises:
+        ConfigurationError: names the argument.
+    """
+    # A list may end with a slash.
+    is_path = isinstance(path, str) and PATH.fullmatch(path.removesuffix("/")) and is_plain_setting(path)
+    if not is_path:
+        raise ConfigurationError(
+            f"{name} must start with / and have no query, fragment or space, and no empty, . or .. segment, "
+            f"got {shown(path)}"
+        )
 
 
 def checked_url(url: str, *, allow_insecure_http: bool) -> str:

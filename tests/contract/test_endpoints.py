@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeError
+from aiwyn_async import AiwynClient, ApiError, ConfigurationError, DecodeError, EndpointOverride
 from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.errors import UndocumentedEndpointWarning
 
@@ -118,6 +118,44 @@ async def test_profile_file_overrides_endpoints(
 def test_invalid_override_is_refused(override: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="endpoints"):
         AiwynClient(base_url="https://x.example", token="t", endpoints={"clients": override})
+
+
+INVALID_PATHS: list[Any] = [
+    "x",
+    "",
+    "/a b",
+    "/a?b=1",
+    "/a#b",
+    "/../x",
+    "/%2e%2e/x",
+    "/\r\nX: y",
+    "/\ud800",
+    5,
+    b"/x",
+]
+
+
+@pytest.mark.parametrize("path", INVALID_PATHS, ids=ascii)
+@pytest.mark.parametrize("name", ["list_path", "search_path", "get_path"])
+def test_path_that_no_request_can_be_sent_to_is_refused_by_name(name: str, path: Any) -> None:
+    options: dict[str, Any] = {"base_url": "https://x.example", "token": "t"}
+    with pytest.raises(ConfigurationError, match=rf"{name}: expected text|{name} must start with /"):
+        AiwynClient(**options, endpoints={"clients": {name: path}})
+    with pytest.raises(ConfigurationError, match=f"^{name} must start with /"):
+        EndpointOverride(**{name: path})
+    with pytest.raises(ConfigurationError, match=f"^{name.removeprefix('list_')} must start with /"):
+        AiwynClient(**options).collection(**{"path": "/x", name.removeprefix("list_"): path})
+
+
+@pytest.mark.parametrize(
+    "name", ["key", "items_key", "count_key", "search_page_size_key", "modified_at_field"]
+)
+@pytest.mark.parametrize("value", ["a\0b", "\ud800", 5, b"id", ["id"]], ids=ascii)
+def test_name_of_an_override_that_is_not_plain_text_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} must be text without control characters"):
+        EndpointOverride(**{name: value})
+    with pytest.raises(ConfigurationError, match=r"endpoints|must be text"):
+        AiwynClient(base_url="https://x.example", token="t", endpoints={"clients": {name: value}})
 
 
 @pytest.mark.parametrize("name", ["client", "invoces", "records", "time", ""])
