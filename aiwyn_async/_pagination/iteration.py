@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
-from weakref import proxy, ref
+from weakref import ref
 
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async.errors import ConfigurationError, LoopMismatchError, PaginationError
@@ -54,15 +54,19 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def _expect_generator(this: ref[Iteration[Any]]) -> None:
         """Let the next step create a generator."""
         if (iteration := this()) is not None:
-            iteration.__anext__ = partial(Iteration._first_step, proxy(iteration))  # type: ignore[method-assign]
+            first_step = partial(Iteration._first_step, this, iteration._chunks)
+            iteration.__anext__ = first_step  # type: ignore[method-assign]
 
-    def _first_step(self) -> Coroutine[Any, Any, ItemT]:
-        self._items = _items(self._chunks)
+    @staticmethod
+    def _first_step(this: ref[Iteration[Any]], chunks: _Chunks[Any]) -> Coroutine[Any, Any, Any]:
+        items = _items(chunks)
         with suppress(StopIteration):
             # Begun at once: a step cancelled before it begins would end a generator that has not begun.
-            _owned_by_us(self._items.__anext__).send(None)
-        self.__anext__ = self._items.__anext__  # type: ignore[method-assign]
-        return self._items.__anext__()
+            _owned_by_us(items.__anext__).send(None)
+        if (iteration := this()) is not None:  # ``pages().__anext__()`` drops it before this call
+            iteration._items = items
+            iteration.__anext__ = items.__anext__  # type: ignore[method-assign]
+        return items.__anext__()
 
     async def next_chunk(self) -> list[ItemT]:
         """Return the items that are read together, such as those of a page; an empty list at the end.

@@ -172,9 +172,11 @@ async def _all_of(iteration: Iteration[int]) -> list[int]:
     return [item async for item in iteration]
 
 
+@pytest.mark.parametrize("step", [anext, lambda iteration: iteration.__anext__()], ids=["anext", "method"])
 @pytest.mark.parametrize("timeout", [5, 0.01])
 async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_collection(
     timeout: float,  # noqa: ASYNC109
+    step: Callable[[Any], Any],
 ) -> None:
     closed = asyncio.Event()
 
@@ -190,11 +192,16 @@ async def test_single_step_of_a_dropped_iteration_closes_it_without_a_garbage_co
     gc.disable()
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(anext(Iteration(chunks())), timeout)
+            await asyncio.wait_for(step(Iteration(chunks())), timeout)
         async with asyncio.timeout(5):
             await closed.wait()
     finally:
         gc.enable()
+
+
+async def test_first_step_by_the_method_of_a_temporary_iteration_returns_an_item(aiwyn: AiwynClient) -> None:
+    assert len((await aiwyn.invoices.list(page_size=3).pages().__anext__()).items) == 3
+    assert (await aiter(aiwyn.invoices.list()).__anext__()).id
 
 
 async def test_iteration_refuses_the_event_loop_of_another_thread() -> None:
