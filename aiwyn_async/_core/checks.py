@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import operator
-from collections.abc import Generator
+from collections.abc import AsyncIterable, Generator, Iterable, Mapping
 from numbers import Integral
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from aiwyn_async.models.base import Id
 
 MAX_SHOWN: Final = 80
 MAX_ID: Final = 10**100
-"""Of integers as ids and keys; str() of a much larger one takes long, or raises."""
+"""Of integers as ids, keys and numbers of rows; str() of a much larger one takes long, or raises."""
 
 
 def shown(value: object) -> str:
@@ -74,19 +74,34 @@ def as_whole(value: object) -> int | None:
     return None if getattr(number, "shape", ()) else operator.index(number)
 
 
-def check_positive(name: str, value: object, maximum: int | None = None) -> int:
+def check_positive(name: str, value: object, maximum: int = MAX_ID) -> int:
     """Return the value as an int.
 
     Raises:
         ConfigurationError: the value is not an integer from 1 to the maximum; names the argument.
     """
-    if type(value) is int and 1 <= value <= (value if maximum is None else maximum):
+    if type(value) is int and 1 <= value <= maximum:
         return value
     number = as_whole(value) or 0
-    if number < 1 or (maximum is not None and number > maximum):
-        bounds = "of at least 1" if maximum is None else f"between 1 and {maximum}"
+    if not 1 <= number <= maximum:
+        bounds = f"between 1 and {maximum}"
+        if maximum == MAX_ID:
+            bounds = "of at least 1" if number < 1 else "of at most 100 digits"
         raise ConfigurationError(f"{name} must be an integer {bounds}, got {shown(value)}")
     return number
+
+
+def check_several(
+    name: str, value: object, what: str, fix: str, kinds: tuple[type[Any], ...] = (Iterable, AsyncIterable)
+) -> None:
+    """Refuse what has no items, and text and mappings, whose items are letters and keys.
+
+    Raises:
+        ConfigurationError: names the argument, and has the fix.
+    """
+    has_no_length: bool = getattr(value, "shape", None) == ()
+    if not isinstance(value, kinds) or has_no_length or isinstance(value, (str, bytes, bytearray, Mapping)):
+        raise ConfigurationError(f"{name} must be {what}, not {type(value).__name__}; {fix}")
 
 
 def as_id(name: str, value: object) -> Id:

@@ -54,7 +54,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
     def _expect_generator(this: ref[Iteration[Any]]) -> None:
         """Let the next step create a generator."""
         if (iteration := this()) is not None:
-            first_step = partial(Iteration._first_step, this, iteration._chunks)
+            first_step = partial(Iteration._first_step, this, iteration._chunks)  # noqa: SLF001 (its own)
             iteration.__anext__ = first_step  # type: ignore[method-assign]
 
     @staticmethod
@@ -64,7 +64,7 @@ class Iteration(AsyncGenerator[ItemT, None]):
             # Begun at once: a step cancelled before it begins would end a generator that has not begun.
             _owned_by_us(items.__anext__).send(None)
         if (iteration := this()) is not None:  # ``pages().__anext__()`` drops it before this call
-            iteration._items = items
+            iteration._items = items  # noqa: SLF001 (its own)
             iteration.__anext__ = items.__anext__  # type: ignore[method-assign]
         return items.__anext__()
 

@@ -10,7 +10,7 @@ from enum import Enum
 from types import NoneType
 from typing import Any, Final, TypeVar, cast
 
-from aiwyn_async._core.checks import as_id, check_kind, shown
+from aiwyn_async._core.checks import as_id, check_kind, check_several, shown
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
@@ -91,13 +91,7 @@ def check_choice(name: str, value: object, words: Sequence[str]) -> None:
 
 def check_keys(name: str, keys: Any) -> None:
     """Refuse what is not a collection of keys; text is, of its letters."""
-    kind: str = type(keys).__name__
-    has_no_length: bool = getattr(keys, "shape", None) == ()
-    is_several = isinstance(keys, (Iterable, AsyncIterable)) and not has_no_length
-    if not is_several or isinstance(keys, (str, bytes, bytearray, Mapping)):
-        raise ConfigurationError(
-            f"{name} must be a collection of keys, not {kind}; pass a list such as [key]"
-        )
+    check_several(name, keys, "a collection of keys", "pass a list such as [key]")
 
 
 def wire_date(name: str, value: date | str | None, *, is_end: bool = False) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self
 
 import msgspec
 
-from aiwyn_async._core.checks import check_flag, check_positive
+from aiwyn_async._core.checks import check_flag, check_positive, check_several
 from aiwyn_async._http.messages import Request, RetryClass, encode_json
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.iteration import Iteration
@@ -106,9 +106,7 @@ class RecordWrite:
     ) -> None:
         batch_size = check_positive("batch_size", batch_size, MAX_BATCH)
         raise_on_partial = check_flag("raise_on_partial", raise_on_partial)
-        given: Any = records
-        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, (Iterable, AsyncIterable)):
-            raise ConfigurationError("records must be an iterable of records; pass a single record in a list")
+        check_several("records", records, "a collection of records", "pass a single record in a list")
         self.report: WriteReport = WriteReport()
         self._session = session
         self._method = method

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import inspect
 
-from aiwyn_async._core.checks import check_kind, check_word, shown
+from aiwyn_async._core.checks import check_kind, check_several, check_word, shown
 from aiwyn_async._decoding.checked_types import is_checkable, resolve
 from aiwyn_async._decoding.chosen_fields import has_choice
 from aiwyn_async._decoding.plain_types import type_info, union_members
@@ -59,9 +59,13 @@ def column_options(
     if extra is not None:
         check_word("extra", extra, ("json",))
     _check_round_money(row_type, round_money)
-    has_no_length = getattr(date_columns, "shape", None) == ()
-    if isinstance(date_columns, str) or has_no_length or not hasattr(date_columns, "__iter__"):
-        raise ConfigurationError("date_columns must be a list of names, such as ['issueDate', 'dueDate']")
+    check_several(
+        "date_columns",
+        date_columns,
+        "a list of names",
+        "pass one such as ['issueDate', 'dueDate']",
+        (Iterable,),
+    )
     days = tuple(date_columns)
     if not (days or extra):
         return ColumnOptions(ids=ids, round_money=round_money)  # type: ignore[arg-type]

@@ -8,7 +8,14 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from aiwyn_async._core.checks import check_callback, check_flag, check_kind, check_positive, needs_extra
+from aiwyn_async._core.checks import (
+    check_callback,
+    check_flag,
+    check_kind,
+    check_positive,
+    check_several,
+    needs_extra,
+)
 from aiwyn_async._core.files import local_path, storage_notes
 from aiwyn_async._core.threads import in_thread
 from aiwyn_async._decoding.checked_types import is_object
@@ -170,8 +177,9 @@ def _choose_columns(row_type: Any, columns: Iterable[str]) -> type[Any]:
     Raises:
         ConfigurationError: a column is unknown or repeated, there is none, or the rows are not Structs.
     """
-    if isinstance(columns, str) or not hasattr(columns, "__iter__"):
-        raise ConfigurationError("columns must be a list of names, such as ['id', 'totalAmount']")
+    check_several(
+        "columns", columns, "a list of names", "pass one such as ['id', 'totalAmount']", (Iterable,)
+    )
     if not is_object(row_type):
         raise ConfigurationError(
             "columns: the row type must be a Struct, neither tagged nor array_like; "

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, NoReturn, cast, final
 
+from aiwyn_async._core.checks import check_flag
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters._conditions import DIRECTIONS, Condition, Order, Path, format_path, nest
 from aiwyn_async.filters._validation import check_where, compare
@@ -151,7 +152,7 @@ class Column:
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{self!r}.{method}: expected a str, got {describe(text)}")
         pattern = before + _LIKE_SPECIAL.sub(r"\\\g<0>", text) + after
-        return compare(self._path, "_ilike" if ignore_case else "_like", pattern)
+        return compare(self._path, "_ilike" if check_flag("ignore_case", ignore_case) else "_like", pattern)
 
     def between(self, low: Value, high: Value) -> "Condition":
         """Match values from ``low`` to ``high``, both included."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aiwyn_async._core.checks import check_positive, needs_extra
+from aiwyn_async._core.checks import check_flag, check_kind, check_positive, needs_extra
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.mcp._paths import ExportFolder
 from aiwyn_async.mcp._tools import Tools
@@ -41,6 +41,8 @@ async def serve(
     """
     with needs_extra("the MCP server needs mcp", "mcp"):
         from aiwyn_async.mcp._server import run_server  # noqa: PLC0415 (needs an extra)
+    check_kind("client", client, AiwynClient, "an AiwynClient")
+    allow_writes = check_flag("allow_writes", allow_writes)
     max_rows = check_positive("max_rows", max_rows, 1000)
     folder = None if export_folder is None else ExportFolder(export_folder)
     await run_server(Tools(client, allow_writes=allow_writes, export_folder=folder, max_rows=max_rows))

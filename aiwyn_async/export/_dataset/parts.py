@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from aiwyn_async._core.checks import needs_extra
+from aiwyn_async._core.checks import check_kind, needs_extra
 from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._pull.plan import Plan, to_report
 from aiwyn_async.errors import ExportError
@@ -43,6 +43,7 @@ def commit_parts(
     """
     with needs_extra("a dataset needs pyarrow", "arrow"):
         from aiwyn_async.export._dataset.files import read_table, sum_money  # noqa: PLC0415 (needs an extra)
+    check_kind("plan", plan, Plan, "a Plan")
     report = plan.commit(reports)
     folder = open_folder(to)
     files: list[DatasetFile] = []
