@@ -25,9 +25,14 @@ __all__ = [
 
 
 class _ClientFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows of list and search share.
+
+    Attributes:
+        pms_ref: The key in the firm's practice management system.
+    """
+
     id: Id
     pms_ref: str | None = None
-    """The key in the firm's practice management system."""
     client_ref: str | None = None
     name: str | None = None
     client_key: str | None = None

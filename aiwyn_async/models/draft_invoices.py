@@ -51,10 +51,15 @@ class DraftInvoiceSummary(Model, frozen=True, kw_only=True, gc=False):
 
 
 class _HistoryFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows of list and search share.
+
+    Attributes:
+        job_id: Probably the project's id (inferred from projects, which are a view of jobs).
+    """
+
     client_id: Id | None = None
     invoice_id: Id | None = None
     job_id: Id | None = None
-    """Probably the project's id (inferred from projects, which are a view of jobs)."""
     client: DraftInvoiceClient | None = None
     draft_invoice: DraftInvoiceSummary | None = None
 

@@ -28,9 +28,7 @@ __all__ = [
 
 # Open enums: the documented sets of values differ, so any other string is accepted unchanged.
 InvoiceStatus = Literal["PENDING", "POSTED", "PAID", "OVERDUE", "CANCELLED", "DRAFT"] | str
-"""Status of a list row: the documented filter values, or any other string."""
 InvoiceDetailStatus = Literal["DRAFT", "SENT", "VIEWED", "PAID", "OVERDUE", "CANCELLED"] | str
-"""Status of a detail object: the documented values, or any other string."""
 PaymentStatus = Literal["UNPAID", "PARTIALLY_PAID", "PAID", "OVERDUE"] | str
 
 
@@ -49,6 +47,12 @@ class InvoicePayment(Model, frozen=True, kw_only=True, gc=False):
 
 
 class _InvoiceFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows and objects share.
+
+    Attributes:
+        status: One of the documented values, which differ between rows and objects, or any other string.
+    """
+
     # In the order of the wire, which msgspec decodes fastest.
     id: Id
     invoice_number: str | None = None

@@ -29,10 +29,15 @@ PaymentMethod = (
     ]
     | str
 )
-"""The values of the list's filter, or any other string."""
 
 
 class _PaymentFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows and objects share.
+
+    Attributes:
+        payment_method: One of the values of the list's filter, or any other string.
+    """
+
     id: Id
     amount: Decimal | None = None
     currency: str | None = None

@@ -13,9 +13,14 @@ __all__ = ["StaffMember", "StaffMemberDetail", "StaffMemberSearchRow"]
 
 
 class _StaffFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows and objects share.
+
+    Attributes:
+        pms_ref: The key in the firm's practice management system.
+    """
+
     id: Id
     pms_ref: str | None = None
-    """The key in the firm's practice management system."""
     first_name: str | None = None
     last_name: str | None = None
     email: str | None = None

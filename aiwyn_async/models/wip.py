@@ -26,6 +26,12 @@ class WipApproval(Model, frozen=True, kw_only=True, gc=False):
 
 
 class _WipFields(Model, frozen=True, kw_only=True, gc=False):
+    """What rows and objects share.
+
+    Attributes:
+        duration: Hours.
+    """
+
     id: Id
     description: str | None = None
     status: str | None = None
@@ -43,7 +49,6 @@ class _WipFields(Model, frozen=True, kw_only=True, gc=False):
     start_time: datetime | None = None
     end_time: datetime | None = None
     duration: Measure | None = None
-    """Hours."""
     billable_hours: Measure | None = None
     non_billable_hours: Measure | None = None
     hourly_rate: Measure | None = None

@@ -152,6 +152,7 @@ def test_columns_have_type_values_meaning_and_nested_columns(
     assert {"unitPrice", "taxRate"} <= {each.name for each in lines.columns}
     assert "practice management" in by_name(described["clients"].columns, "list")["pmsRef"].meaning
     assert by_name(described["wip"].columns, "search")["duration"].meaning == "Hours."
+    assert "any other string" in invoices["status"].meaning
     assert "clientId" in by_name(described["engagements"].columns, "list")
     assert "client_id" in by_name(described["engagements"].columns, "search")
 
@@ -178,14 +179,16 @@ def test_unknown_resource_lists_the_known_ones(aiwyn: AiwynClient, name: Any) ->
         aiwyn.describe(name)
 
 
-Grade = str
-"""A grade, from A to F."""
-
-
 class _Base(msgspec.Struct):
-    grade: Grade
+    """A base.
+
+    Attributes:
+        grade: from A to F.
+        name: of the base.
+    """
+
+    grade: str
     name: str
-    """Of the base."""
 
 
 class _Row(_Base):
@@ -202,11 +205,9 @@ class _Row(_Base):
     first: int
     second: int
     third: int
-    """A number
-    of its own."""
 
 
-def test_meanings_are_read_from_every_kind_of_docstring() -> None:
+def test_meanings_are_those_of_a_class_and_its_bases() -> None:
     both = "two numbers, on two lines: both."
     assert section_entries(_Row.__doc__, "Attributes") == {
         "first": both,
@@ -215,15 +216,8 @@ def test_meanings_are_read_from_every_kind_of_docstring() -> None:
     }
     assert section_entries(_Row.__doc__, "Args") == section_entries(None, "Args") == {}
     assert field_meanings(_Row) == {
-        "grade": "A grade, from A to F.",
+        "grade": "from A to F.",
         "name": "of the row.",
         "first": both,
         "second": both,
-        "third": "A number of its own.",
     }
-
-
-def test_meaning_of_a_class_without_source_code_is_its_section() -> None:
-    made: Any = msgspec.defstruct("Made", [("a", int)])
-    made.__doc__ = "Made.\n\nAttributes:\n    a: a number.\n"
-    assert field_meanings(made) == {"a": "a number."}

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import griffe
 
+from aiwyn_async._resources.docstrings import section_entries
+
 # ``path, table: what they are``, with further lines.
 _GROUP: Final = re.compile(r"^    (\w+(?:, \w+)+)(: .*(?:\n {5,}.*)*)$", re.MULTILINE)
 
@@ -53,5 +55,9 @@ def _add_fields(target: griffe.Class) -> None:
     ]
     listed = "Attributes:\n" in text or "Args:\n" in text
     if fields and not listed and "__init__" not in members:
-        lines = "".join(f"\n    {name}: " for name in fields)
+        bases = [each.docstring for each in reversed(target.mro()) if each.docstring is not None]
+        meanings: dict[str, str] = {}
+        for base in bases:
+            meanings |= section_entries(base.value, "Attributes")
+        lines = "".join(f"\n    {name}: {meanings.get(name, '')}" for name in fields)
         target.docstring = griffe.Docstring(f"{text}\n\nAttributes:{lines}", parent=target)
