@@ -16,8 +16,7 @@ from aiwyn_async._core.logs import configure_logging
 from aiwyn_async._core.secret import without_locals
 from aiwyn_async._core.threads import running_loop
 from aiwyn_async._core.urls import check_path, server_name
-from aiwyn_async._http.messages import Request, Response
-from aiwyn_async._http.own_requests import prepare_own
+from aiwyn_async._http.messages import Request, Response, prepare_own
 from aiwyn_async._http.session import create_session
 from aiwyn_async._pull.plan import Partition, to_options, to_query
 from aiwyn_async._pull.pull import Pull
