@@ -24,9 +24,8 @@ from aiwyn_async._decoding.plain_types import type_info
 from aiwyn_async._decoding.row_decoder import RowDecoder
 from aiwyn_async._decoding.values import DECODING_ERRORS, InvalidValueError
 from aiwyn_async._http.messages import encode_json
-from aiwyn_async.arrow._bounds import BOUNDED, is_within_bounds, to_days
 from aiwyn_async.arrow._cells import Cells
-from aiwyn_async.arrow._decimals import may_have_many_places
+from aiwyn_async.arrow._limits import BOUNDED, is_within_bounds, may_have_many_places, to_days
 from aiwyn_async.arrow._options import EXTRA_COLUMN, UNCHANGED, ColumnOptions
 from aiwyn_async.arrow._rows import PageRows, RowsOfPage, columns_of, extra_json
 from aiwyn_async.arrow._schema import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aiwyn_async.arrow._decimals import MANY_DIGITS, may_have_many_places
+from aiwyn_async.arrow._limits import MANY_DIGITS, may_have_many_places
 
 like_numbers = st.text('0123456789eE+-.:,;?"x\\', max_size=40).map(str.encode)
 exponents = st.sampled_from(
