@@ -1,4 +1,4 @@
-"""A command over all resources: one after another, a summary, and the errors that end the whole run."""
+"""A command over all resources: its options, one resource after another, a summary, and what ends the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import msgspec
 
 from aiwyn_async._cli.all_progress import AllProgress, create_all_progress
 from aiwyn_async._cli.errors import ExitCode, error_text, exit_code_for
+from aiwyn_async._cli.options import RowOptions
 from aiwyn_async._cli.output import write_error, write_json, write_message
+from aiwyn_async._cli.translations import flag_name
+from aiwyn_async.arrow._options import time_columns
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import (
     AiwynError,
@@ -65,6 +68,31 @@ def written_outcome(rows: int, problems: Sequence[str], message: str, values: Ma
     """Return the outcome of a resource whose rows are written."""
     state, code = ("incomplete", ExitCode.INCOMPLETE) if problems else ("complete", ExitCode.OK)
     return Outcome(state=state, rows=rows, code=code, message=message, values=values)
+
+
+def refuse_for_all(**values: object) -> None:
+    """Refuse options that are for one resource, if one has a value."""
+    for name, value in values.items():
+        if value is not None:
+            raise ConfigurationError(f"{flag_name(name)} is for one resource; remove it, or name a resource")
+
+
+def columns_by_resource(row_types: Mapping[str, Any], rows: RowOptions) -> dict[str, dict[str, Any]]:
+    """Return the column options of each resource; of ``--date-columns``, those that it has.
+
+    Raises:
+        ConfigurationError: no resource has one of the columns.
+    """
+    options = rows.column_arguments()
+    days: tuple[str, ...] = options.get("date_columns", ())
+    times = {name: set(time_columns(row_type)) for name, row_type in row_types.items()}
+    for day in days:
+        if not any(day in own for own in times.values()):
+            raise ConfigurationError(f"date_columns: no resource has a date or time column {day!r}")
+    return {
+        name: options | {"date_columns": tuple(day for day in days if day in own)}
+        for name, own in times.items()
+    }
 
 
 async def run_all(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from aiwyn_async._cli.all_options import refuse_for_all
+from aiwyn_async._cli.all_resources import refuse_for_all
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.export_all import AllFormat, export_all
 from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file, to_values

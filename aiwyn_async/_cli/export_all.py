@@ -10,9 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from aiwyn_async._cli.all_options import columns_by_resource
 from aiwyn_async._cli.all_progress import AllProgress
-from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
+from aiwyn_async._cli.all_resources import Outcome, columns_by_resource, run_all, written_outcome
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file, to_values
 from aiwyn_async._cli.options import RowOptions, SandboxOptions

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aiwyn_async._cli.all_options import columns_by_resource, refuse_for_all
 from aiwyn_async._cli.all_progress import AllProgress
-from aiwyn_async._cli.all_resources import Outcome, run_all, written_outcome
+from aiwyn_async._cli.all_resources import (
+    Outcome,
+    columns_by_resource,
+    refuse_for_all,
+    run_all,
+    written_outcome,
+)
 from aiwyn_async._cli.bad_rows import BadRowsFile
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.errors import ExitCode
