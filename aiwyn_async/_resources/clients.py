@@ -29,9 +29,6 @@ class Clients(SearchableCollection[Client, ClientSearchRow, ClientDetail]):
         envelope=Envelope(("clients",), ("total", "aggregate", "count")),
         undocumented=frozenset({"search", "get"}),
     )
-    row_type: type[Client] = Client
-    hit_type: type[ClientSearchRow] = ClientSearchRow
-    detail_type: type[ClientDetail] = ClientDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Client]:
         """Return all clients by name, as a ``Pager``; the endpoint takes no filters.

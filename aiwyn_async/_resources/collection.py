@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar, Unpack
+from typing import Any, Final, Generic, Literal, TypeVar, Unpack, get_args, get_origin
 
 import msgspec
 
@@ -77,6 +77,14 @@ class Collection(Generic[RowT, HitT, DetailT]):
     row_type: type[RowT]
     hit_type: type[HitT]
     detail_type: type[DetailT]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Take the types from the arguments of the base, as in ``Collection[Row, Hit, Detail]``."""
+        super().__init_subclass__(**options)
+        arguments = get_args(next(iter(cls.__dict__.get("__orig_bases__", ())), None))
+        types = [get_origin(each) or each for each in arguments]
+        if types and not any(isinstance(each, TypeVar) for each in types):
+            cls.row_type, cls.hit_type, cls.detail_type = types
 
     def __init__(self, session: Session) -> None:
         self._session = session

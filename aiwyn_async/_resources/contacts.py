@@ -18,9 +18,6 @@ class Contacts(Collection[Contact, Contact, ContactDetail]):
     """``aiwyn.contacts``."""
 
     endpoint: Endpoint = Endpoint(resource="contacts", list_path="/contacts", get_path="/contact")
-    row_type: type[Contact] = Contact
-    hit_type: type[Contact] = Contact
-    detail_type: type[ContactDetail] = ContactDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[Contact]:
         """Return all contacts by last and first name, as a ``Pager``.

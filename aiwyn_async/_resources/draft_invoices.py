@@ -41,9 +41,6 @@ class DraftInvoices(
         envelope=Envelope(("draftInvoices",), ("total", "aggregate", "count")),
         undocumented=frozenset({"get"}),
     )
-    row_type: type[DraftInvoiceHistory] = DraftInvoiceHistory
-    hit_type: type[DraftInvoiceHistorySearchRow] = DraftInvoiceHistorySearchRow
-    detail_type: type[DraftInvoiceDetail] = DraftInvoiceDetail
 
     def list(self, **options: Unpack[ListOptions]) -> Pager[DraftInvoiceHistory]:
         """Return all history rows, as a ``Pager``; the endpoint takes no filters.

@@ -32,9 +32,6 @@ class Engagements(SearchableCollection[Engagement, EngagementSearchRow, Engageme
         envelope=Envelope(("engagements",)),
         undocumented=frozenset({"list", "get"}),
     )
-    row_type: type[Engagement] = Engagement
-    hit_type: type[EngagementSearchRow] = EngagementSearchRow
-    detail_type: type[EngagementDetail] = EngagementDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

@@ -32,9 +32,6 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         # The by-id object has it. That every change updates it, and a search can order by it, is inferred.
         modified_at_field="updatedAt",
     )
-    row_type: type[Invoice] = Invoice
-    hit_type: type[InvoiceSearchRow] = InvoiceSearchRow
-    detail_type: type[InvoiceDetail] = InvoiceDetail
 
     def list(
         self,

@@ -24,9 +24,6 @@ class Payments(Collection[Payment, Payment, PaymentDetail]):
     """``aiwyn.payments``."""
 
     endpoint: Endpoint = Endpoint(resource="payments", list_path="/payments", get_path="/payment")
-    row_type: type[Payment] = Payment
-    hit_type: type[Payment] = Payment
-    detail_type: type[PaymentDetail] = PaymentDetail
 
     def list(
         self,

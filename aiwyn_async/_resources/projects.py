@@ -31,9 +31,6 @@ class Projects(Collection[Project, Project, ProjectDetail]):
         get_path="/project",
         undocumented=frozenset({"list", "get"}),
     )
-    row_type: type[Project] = Project
-    hit_type: type[Project] = Project
-    detail_type: type[ProjectDetail] = ProjectDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

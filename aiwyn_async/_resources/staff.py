@@ -30,9 +30,6 @@ class Staff(SearchableCollection[StaffMember, StaffMemberSearchRow, StaffMemberD
         envelope=Envelope(("staff",)),
         undocumented=frozenset({"list", "get"}),
     )
-    row_type: type[StaffMember] = StaffMember
-    hit_type: type[StaffMemberSearchRow] = StaffMemberSearchRow
-    detail_type: type[StaffMemberDetail] = StaffMemberDetail
 
     def list(
         self, *, extra: Mapping[str, object] | None = None, **options: Unpack[ListOptions]

@@ -38,10 +38,6 @@ class UntypedCollection(SearchableCollection[Row, Row, Row]):
     Numbers with a fraction are Decimals.
     """
 
-    row_type: type[Row] = dict
-    hit_type: type[Row] = dict
-    detail_type: type[Row] = dict
-
     def __init__(self, session: Session, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         super().__init__(session)

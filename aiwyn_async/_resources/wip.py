@@ -30,9 +30,6 @@ class Wip(SearchableCollection[WipEntry, WipEntrySearchRow, WipEntryDetail]):
         get_path="/wip",
         undocumented=frozenset({"get"}),
     )
-    row_type: type[WipEntry] = WipEntry
-    hit_type: type[WipEntrySearchRow] = WipEntrySearchRow
-    detail_type: type[WipEntryDetail] = WipEntryDetail
 
     def list(
         self,
