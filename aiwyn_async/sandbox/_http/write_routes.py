@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -30,8 +31,8 @@ WRITE_ROUTES: Mapping[str, tuple[str, str]] = {
 }
 """Method and path by the name that faults and counters use."""
 
-_Work = Callable[[Mapping[str, str], object], tuple[object, str]]
-"""Returns the data and the message of the envelope for path parameters and a decoded body."""
+_Work = Callable[[Any, object], tuple[object, str]]
+"""Returns the data and the message of the envelope for the id or name in the path and a decoded body."""
 
 
 class WriteRoutes:
@@ -50,38 +51,25 @@ class WriteRoutes:
             app.router.add_route(method, path, self._service.route(name, handler, enveloped=True))
 
     def _works(self) -> dict[str, _Work]:
-        records, types, subscriptions = self.records, self._types, self._subscriptions
+        records, types, events = self.records, self._types, self._subscriptions
         return {
             "records.upsert": lambda _, body: records.write(body, create=True),
             "records.update": lambda _, body: records.write(body, create=False),
             "record_types.create": lambda _, body: (types.create(body), "record type created"),
-            "record_types.update": lambda path, body: (
-                types.update(path["name"], body),
-                "record type updated",
-            ),
-            "record_types.deactivate": lambda path, _: (
-                types.deactivate(path["name"]),
-                "record type deactivated",
-            ),
-            "subscriptions.catalog": lambda _path, _body: (subscriptions.catalog(), "event catalog"),
-            "subscriptions.create": lambda _, body: (subscriptions.create(body), "subscription created"),
-            "subscriptions.update": lambda path, body: (
-                subscriptions.update(parse_id(path["id"]), body),
-                "subscription updated",
-            ),
-            "subscriptions.deactivate": lambda path, _: (
-                subscriptions.deactivate(parse_id(path["id"])),
-                "subscription deactivated",
-            ),
-            "subscriptions.secret": lambda path, _: (
-                subscriptions.secret(parse_id(path["id"])),
-                "signing secret",
-            ),
+            "record_types.update": lambda name, body: (types.update(name, body), "record type updated"),
+            "record_types.deactivate": lambda name, _: (types.deactivate(name), "record type deactivated"),
+            "subscriptions.catalog": lambda _key, _body: (events.catalog(), "event catalog"),
+            "subscriptions.create": lambda _, body: (events.create(body), "subscription created"),
+            "subscriptions.update": lambda key, body: (events.update(key, body), "subscription updated"),
+            "subscriptions.deactivate": lambda key, _: (events.deactivate(key), "subscription deactivated"),
+            "subscriptions.secret": lambda key, _: (events.secret(key), "signing secret"),
         }
 
     async def _write(self, work: _Work, status: int, request: web.Request, body: object) -> web.Response:
         def run() -> web.Response:
-            data, message = work(request.match_info, body)
+            path = request.match_info
+            key = parse_id(path["id"]) if "id" in path else path.get("name")
+            data, message = work(key, body)
             return json_response(envelope(message, self._service.clock, data=data), status)
 
         return await self._service.run_in_worker(run)
