@@ -92,8 +92,7 @@ def _main(
         Parameter(negative=(), show_default=False, group="Messages", help="Write only errors to stderr."),
     ] = False,
     verbose: Annotated[
-        bool,
-        Parameter(negative=(), show_default=False, group="Messages", help="Log requests to stderr."),
+        bool, Parameter(negative=(), show_default=False, group="Messages", help="Log requests to stderr.")
     ] = False,
 ) -> Any:
     set_verbosity(quiet=quiet, verbose=verbose)

@@ -12,14 +12,7 @@ from aiwyn_async._cli.all_resources import refuse_for_all
 from aiwyn_async._cli.client import open_client
 from aiwyn_async._cli.export_all import AllFormat, export_all
 from aiwyn_async._cli.export_one import describe, export_one, skipped_rows_file, to_values
-from aiwyn_async._cli.options import (
-    FilterOptions,
-    Flag,
-    RowOptions,
-    SandboxOptions,
-    WholeNumber,
-    split_names,
-)
+from aiwyn_async._cli.options import FilterOptions, Flag, RowOptions, SandboxOptions, WholeNumber, split_names
 from aiwyn_async._cli.output import write_json, write_message
 from aiwyn_async._cli.progress import create_progress
 from aiwyn_async._cli.reports import write_notes, write_problems

@@ -21,12 +21,7 @@ MAX_NAMED_FIELDS: Final = 10
 
 
 def write_notes(
-    report: ListReport | PullReport,
-    plural: str,
-    to: Path,
-    rows: RowOptions,
-    *,
-    is_one_of_many: bool = False,
+    report: ListReport | PullReport, plural: str, to: Path, rows: RowOptions, *, is_one_of_many: bool = False
 ) -> None:
     """Name the fields without a column, and count the rounded amounts."""
     is_jsonl = suffix_of(to).startswith((".jsonl", ".ndjson"))

@@ -45,10 +45,7 @@ def writes_stdout(command: Callable[Arguments, Awaitable[int]]) -> Callable[Argu
             except AiwynError as error:
                 # The parts of the temporary file are removed.
                 error.__notes__ = []
-                error.args = (
-                    str(error.args[0]).partition("; pass resume=True")[0],
-                    *error.args[1:],
-                )
+                error.args = (str(error.args[0]).partition("; pass resume=True")[0], *error.args[1:])
                 raise
             _copy(path)
         return code

@@ -38,12 +38,7 @@ class _Column(NamedTuple):
 class RowTable:
     """Writes rows to stdout, a page at a time; the first page decides columns and widths."""
 
-    def __init__(
-        self,
-        types: dict[str, Any],
-        key: str | None,
-        columns: Sequence[str] | None,
-    ) -> None:
+    def __init__(self, types: dict[str, Any], key: str | None, columns: Sequence[str] | None) -> None:
         self._money = {name for name, kind in types.items() if "Decimal" in str(kind)}
         self._declared = list(types)
         self._key = key

@@ -127,11 +127,7 @@ class BlockingCollection(Resource[Any], Generic[P, RowT, HitT, DetailT]):
         """Divide a pull into partitions, for ``Aiwyn.read()``; see ``Collection.plan()``."""
         plan: Plan = self.thread.call(
             lambda: self.source.plan(
-                where,
-                parts=parts,
-                paging=paging,
-                allow_unknown_operators=allow_unknown_operators,
-                **options,
+                where, parts=parts, paging=paging, allow_unknown_operators=allow_unknown_operators, **options
             )
         )
         return plan

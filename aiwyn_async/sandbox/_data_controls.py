@@ -20,11 +20,7 @@ class DataControls:
     _database: Database
 
     def insert(
-        self,
-        resource: str,
-        values: Mapping[str, object] | None = None,
-        *,
-        count: int = 1,
+        self, resource: str, values: Mapping[str, object] | None = None, *, count: int = 1
     ) -> list[int]:
         """Generate rows, and set some of their fields.
 

@@ -9,10 +9,7 @@ from aiwyn_async.sandbox._sandbox import Sandbox
 
 
 async def serve(
-    sandbox: Sandbox,
-    stop: asyncio.Event | None = None,
-    *,
-    ready: Callable[[Sandbox], None] | None = None,
+    sandbox: Sandbox, stop: asyncio.Event | None = None, *, ready: Callable[[Sandbox], None] | None = None
 ) -> None:
     """Run a sandbox until it is stopped.
 

@@ -5,12 +5,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-_PRAGMAS = (
-    "page_size=16384",
-    "temp_store=MEMORY",
-    "cache_size=-65536",
-    "secure_delete=OFF",
-)
+_PRAGMAS = ("page_size=16384", "temp_store=MEMORY", "cache_size=-65536", "secure_delete=OFF")
 # The lock of the write stays; a transaction without a change would succeed on a read-only file.
 _LOCKING = ("locking_mode=EXCLUSIVE", "journal_mode=MEMORY", "user_version=1")
 _WRITE_TABLES = (

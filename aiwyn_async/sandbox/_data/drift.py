@@ -4,13 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from aiwyn_async.sandbox._data.database import Database
-from aiwyn_async.sandbox._data.mutations import (
-    delete_row,
-    insert_rows,
-    next_change,
-    refresh_rows,
-    update_row,
-)
+from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, next_change, refresh_rows, update_row
 from aiwyn_async.sandbox._declarations.declarations import Resource
 
 

@@ -33,11 +33,7 @@ def json_response(body: bytes, status: int = 200, headers: Mapping[str, str] | N
 
 
 def error_response(
-    status: int,
-    message: str,
-    *,
-    code: str | None = None,
-    headers: Mapping[str, str] | None = None,
+    status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return an error in Hasura's form; the documentation shows no error body."""
     extensions = {"code": code or _CODES.get(status, "unexpected")}

@@ -182,5 +182,5 @@ class Service:
                 at=arrival,
                 authorization="Authorization" in request.headers,
                 request_id=response.headers["X-Request-Id"],
-            ),
+            )
         )

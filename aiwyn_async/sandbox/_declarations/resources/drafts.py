@@ -177,10 +177,7 @@ DRAFT_HISTORIES = Resource(
         Column("activityType", "activity_type", Kind.TEXT, shown=False),
         Column("createdAt", "created_at_us", Kind.INSTANT, shown=False),
     ),
-    relations=(
-        Relation("client", "clients", CLIENT_ID),
-        Relation("draftInvoice", "draft_invoices", _DRAFT),
-    ),
+    relations=(Relation("client", "clients", CLIENT_ID), Relation("draftInvoice", "draft_invoices", _DRAFT)),
     page_style=PageStyle.OFFSET,
     list_page_size=50,
     search_page_size=50,

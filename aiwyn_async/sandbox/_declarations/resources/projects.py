@@ -101,10 +101,7 @@ PROJECTS = Resource(
         CREATED_AT,
         UPDATED_AT,
     ),
-    relations=(
-        Relation("client", "clients", CLIENT_ID),
-        Relation("engagement", "engagements", _ENGAGEMENT),
-    ),
+    relations=(Relation("client", "clients", CLIENT_ID), Relation("engagement", "engagements", _ENGAGEMENT)),
     default_order=(("updated_at_us", "desc"),),
     detail=_detail,
     indexes=("engagement_id", "updated_at_us"),
