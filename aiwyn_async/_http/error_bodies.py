@@ -12,29 +12,10 @@ from typing import Any, Final, cast
 
 # Most specific first. Compared in lower case and without separators, so that Message and errorMessage fit.
 _KEYS: Final = (
-    "errors",
-    "modelstate",
-    "validationerrors",
-    "fielderrors",
-    "violations",
-    "invalidparams",
-    "issues",
-    "message",
-    "messages",
-    "errormessage",
-    "errormessages",
-    "errormsg",
-    "msg",
-    "title",
-    "detail",
-    "details",
-    "errordescription",
-    "reason",
-    "description",
-    "error",
-    "fault",
-    "faultstring",
-    "meta",
+    *("errors", "modelstate", "validationerrors", "fielderrors", "violations", "invalidparams", "issues"),
+    *("message", "messages", "errormessage", "errormessages", "errormsg", "msg"),
+    *("title", "detail", "details", "errordescription", "reason", "description"),
+    *("error", "fault", "faultstring", "meta"),
 )
 _BY_FIELD: Final = {"errors", "modelstate", "validationerrors", "fielderrors"}
 """Of these, an object has the errors of each field."""

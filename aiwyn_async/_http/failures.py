@@ -27,18 +27,9 @@ _NO_DECODER: Final = re.compile(r"decode content-encoding: .*\((\w+)\)")
 # Its texts for a head beyond its limits.
 _LONG_HEAD: Final = re.compile(r"Got more than (\d+) bytes|Too many headers")
 _HANDSHAKE_ALERTS: Final = {
-    "ACCESS_DENIED",
-    "BAD_CERTIFICATE",
-    "CERTIFICATE_EXPIRED",
-    "CERTIFICATE_REQUIRED",
-    "CERTIFICATE_REVOKED",
-    "CERTIFICATE_UNKNOWN",
-    "DECRYPT_ERROR",
-    "HANDSHAKE_FAILURE",
-    "INSUFFICIENT_SECURITY",
-    "NO_CERTIFICATE",
-    "UNKNOWN_CA",
-    "UNSUPPORTED_CERTIFICATE",
+    *("BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REQUIRED", "CERTIFICATE_REVOKED"),
+    *("CERTIFICATE_UNKNOWN", "NO_CERTIFICATE", "UNKNOWN_CA", "UNSUPPORTED_CERTIFICATE"),
+    *("ACCESS_DENIED", "DECRYPT_ERROR", "HANDSHAKE_FAILURE", "INSUFFICIENT_SECURITY"),
 }
 # Most specific first: in aiohttp, DNS failures are connector failures, and those are connection errors.
 _KINDS: Final[Sequence[tuple[type[Exception], FailureKind, str]]] = (

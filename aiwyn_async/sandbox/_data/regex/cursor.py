@@ -5,17 +5,7 @@ from aiwyn_async.sandbox._data.regex.tree import RegexSyntaxError
 
 ESCAPE = "invalid escape \\ sequence"
 _MAX_CODE_POINT = 0x10FFFF
-_PLAIN_ESCAPES = {
-    "a": "\a",
-    "b": "\b",
-    "B": "\\",
-    "e": "\x1b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-}
+_PLAIN_ESCAPES = dict(zip("abBefnrtv", "\a\b\\\x1b\f\n\r\t\v", strict=True))
 _HEX_DIGITS = {"x": (1, 255), "u": (4, 4), "U": (8, 8)}
 """The minimum and maximum number of digits of a character code."""
 
