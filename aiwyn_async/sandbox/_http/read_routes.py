@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final, cast
 
 from aiohttp import web
@@ -93,13 +92,12 @@ class ReadRoutes:
             raise BadRequestError("the body must be a JSON object")
         self._pages += 1
         salt = self._pages % 7 + 1 if self._shifting_ties else 0
-        fields, limits, variant = cast("dict[str, object]", body), self._limits, self._variant
+        fields, variant = cast("dict[str, object]", body), self._variant
         if variant is not None:
             fields = variant.filter_request(fields)
-            limits = replace(limits, clamp=variant.largest_page or limits.clamp)
 
         def work() -> bytes:
-            page = read(self._database, resource, fields, limits, salt)
+            page = read(self._database, resource, fields, self._limits, salt)
             if variant is not None:
                 page = variant.transform_page(resource, page)
             if self._service.drift is not None:

@@ -36,7 +36,6 @@ class Variant:
         count: The count is ``absent``, ``null`` or a ``string``; or it is at ``total.aggregate.count``
             (``total``) or at ``<rows' key>_aggregate.aggregate.count`` (``aggregate``).
         page: The meaning of ``page`` for all resources.
-        largest_page: Reduce a larger page size to this value without an error.
         size_key: ``limit`` replaces ``pageSize``, which is then ignored, or the reverse.
         numbers: ``all`` numbers, the ``money`` (all decimals), or the ``ids`` become strings.
         extra_fields: Rows have undocumented fields.
@@ -52,7 +51,6 @@ class Variant:
     envelope_prefix: str | None = None
     count: Count = "documented"
     page: PageStyle | None = None
-    largest_page: int | None = None
     size_key: Literal["pageSize", "limit"] | None = None
     numbers: Literal["money", "ids", "all"] | None = None
     extra_fields: bool = False
