@@ -277,18 +277,9 @@ class Sandbox(DataControls):
         code: str = "VALIDATION_FAILED",
         message: str = "planned failure",
     ) -> RecordFailure:
-        """Make records fail within bulk writes that succeed.
+        """Make records fail within bulk writes that succeed, and return the rule.
 
-        Args:
-            when: Called with a record as sent, ``{"type", "systemRef", "attributes"}``; the rule applies if
-                it returns true.
-            every: Fail each n-th of these records, counted over all requests.
-            times: Maximum number of failures.
-            code: The code in the error of the item.
-            message: The message in the error of the item.
-
-        Returns:
-            The rule, with its ``hits``.
+        For the arguments, of which ``when`` or ``every`` is needed, see ``RecordFailure``.
 
         Raises:
             ValueError: Both ``when`` and ``every`` are missing, or a number is below 1.

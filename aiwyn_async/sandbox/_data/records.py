@@ -48,7 +48,8 @@ class RecordFailure:
     """A rule that makes records fail; ``hits`` counts them.
 
     Args:
-        when: Called with a record as sent; the rule applies if it returns true.
+        when: Called with a record as sent, ``{"type", "systemRef", "attributes"}``; the rule applies if it
+            returns true.
         every: Fail each n-th of these records, counted over all requests.
         times: Maximum number of failures.
         code: The code in the error of the item.
