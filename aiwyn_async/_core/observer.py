@@ -61,13 +61,13 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     number: int
-    status: int | None
+    status: int | None = None
     error_type: str | None
     elapsed: float
     queued: float
     waited: float
-    request_id: str | None
-    bytes: int
+    request_id: str | None = None
+    bytes: int = 0
 
 
 class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +85,14 @@ class CallEnd(msgspec.Struct, frozen=True, kw_only=True):
         rows: rows received by a read, duplicates and bad rows included; None for a request.
     """
 
-    status: int | None
+    status: int | None = None
     error_type: str | None
-    attempts: int
+    attempts: int = 0
     elapsed: float
-    queued: float
-    waited: float
-    request_id: str | None
-    bytes: int
+    queued: float = 0.0
+    waited: float = 0.0
+    request_id: str | None = None
+    bytes: int = 0
     rows: int | None = None
 
 

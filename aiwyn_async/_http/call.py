@@ -145,13 +145,10 @@ class Call:
             return None
         return AttemptEnd(
             number=len(self.attempts) + 1,
-            status=None,
             error_type=type(error).__name__,
             elapsed=time.perf_counter() - self._sent_at,
             queued=self.queued,
             waited=self.waited,
-            request_id=None,
-            bytes=0,
         )
 
     def end(self, error_type: str | None) -> CallEnd:

@@ -98,13 +98,8 @@ class ReadObservation:
         error_type = None if kind is None or kind is GeneratorExit else kind.__name__
         report = self.report
         end = CallEnd(
-            status=None,
             error_type=error_type,
-            attempts=0,
             elapsed=self._clock.monotonic() - self._started,
-            queued=0.0,
-            waited=0.0,
-            request_id=None,
             bytes=0 if report is None else report.bytes,
             rows=0 if report is None else report.rows_received,
         )
