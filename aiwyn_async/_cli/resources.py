@@ -16,29 +16,22 @@ from aiwyn_async._resources.untyped import UNDOCUMENTED_RESOURCES
 from aiwyn_async.client import AiwynClient
 from aiwyn_async.errors import ConfigurationError
 
-
-class _Resource(msgspec.Struct, frozen=True):
-    """A resource: its singular, and the filters of its ``list()``."""
-
-    singular: str
-    filters: frozenset[str] = frozenset()
-
-
 # A row refers only to rows of resources before its own (a draft invoice to the invoice that it became). So
 # a run over all resources that ends early has written every row that its rows refer to.
-RESOURCES: Final[Mapping[str, _Resource]] = {
-    "staff": _Resource("staff_member"),
-    "clients": _Resource("client"),
-    "contacts": _Resource("contact"),
-    "engagements": _Resource("engagement"),
-    "projects": _Resource("project"),
-    "wip": _Resource("wip_entry", frozenset({"client_id"})),
-    "invoices": _Resource("invoice", frozenset({"client_id", "status", "start_date", "end_date"})),
-    "draft_invoices": _Resource("draft_invoice"),
-    "payments": _Resource("payment", frozenset({"client_id", "start_date", "end_date"})),
+RESOURCES: Final[Mapping[str, str]] = {
+    "staff": "staff_member",
+    "clients": "client",
+    "contacts": "contact",
+    "engagements": "engagement",
+    "projects": "project",
+    "wip": "wip_entry",
+    "invoices": "invoice",
+    "draft_invoices": "draft_invoice",
+    "payments": "payment",
 }
-UNDOCUMENTED: Final[Mapping[str, _Resource]] = {
-    name: _Resource(singular.strip("/")) for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
+"""The singular of each resource by its plural, which is the attribute of the client."""
+UNDOCUMENTED: Final[Mapping[str, str]] = {
+    name: singular.strip("/") for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
 }
 """Named by the documentation without an operation."""
 ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
@@ -52,8 +45,8 @@ _decode_where: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode
 def find_resource(name: str) -> str:
     """Return the client's attribute for a resource, in the plural or singular."""
     word = name.replace("-", "_").lower()
-    for plural, resource in {**RESOURCES, **UNDOCUMENTED}.items():
-        if word in {plural, resource.singular}:
+    for plural, singular in {**RESOURCES, **UNDOCUMENTED}.items():
+        if word in {plural, singular}:
             return plural
     if word in ALIASES:
         return ALIASES[word]
@@ -75,9 +68,8 @@ def create_list(
         condition = _condition(client, plural, where)
         searched: Pager[Any] = collection.search(condition, **options)
         return searched
-    supported = RESOURCES[plural].filters if plural in RESOURCES else frozenset[str]()
-    unsupported = sorted(values.keys() - supported)
-    if unsupported:
+    supported = {each.name for each in client.describe(plural).filters} if values else set[str]()
+    if unsupported := sorted(values.keys() - supported):
         raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
     if "client_id" in values:
         values["client_id"] = plain_key(values["client_id"])

@@ -72,9 +72,7 @@ def test_resources_are_in_the_order_of_their_foreign_keys() -> None:
         collection: Any = getattr(CLIENT, name)
         for row_type in (collection.row_type, collection.hit_type):
             for field in msgspec.structs.fields(row_type):
-                target = {"staff": "staff", "job": "projects"} | {
-                    RESOURCES[each].singular: each for each in NAMES
-                }
+                target = {"staff": "staff", "job": "projects"} | {RESOURCES[each]: each for each in NAMES}
                 referred = target.get(field.name.removesuffix("_id").removeprefix("partner_"))
                 if field.name.endswith("_id") and referred is not None:
                     assert NAMES.index(referred) < number, (name, field.name)

@@ -127,7 +127,7 @@ async def test_search_sorts_on_the_server(cli: Cli, box: Sandbox) -> None:
 @pytest.mark.parametrize("plural", ["contacts", "last_mile", "offices", "wip"])
 async def test_list_and_count_know_every_resource(plural: str, cli: Cli) -> None:
     listed = await cli.run("list", plural.replace("_", "-"), "--quiet")
-    counted = await cli.run("count", {**RESOURCES, **UNDOCUMENTED}[plural].singular, "--quiet")
+    counted = await cli.run("count", {**RESOURCES, **UNDOCUMENTED}[plural], "--quiet")
     assert (listed.code, listed.err) == (0, ""), listed.err
     assert int(counted.out) == len(lines_of(listed.out))
 
