@@ -34,8 +34,10 @@ UNDOCUMENTED: Final[Mapping[str, str]] = {
     name: singular.strip("/") for name, (_, singular) in sorted(UNDOCUMENTED_RESOURCES.items())
 }
 """Named by the documentation without an operation."""
-ALIASES: Final[Mapping[str, str]] = {"time": "wip"}
-"""The documentation calls it Time."""
+_PLURALS: Final[Mapping[str, str]] = {
+    **{word: plural for plural, one in {**RESOURCES, **UNDOCUMENTED}.items() for word in (plural, one)},
+    "time": "wip",  # as the documentation calls it
+}
 ALL: Final = "all"
 """Names every resource in ``export`` and ``sync``."""
 
@@ -44,12 +46,9 @@ _decode_where: Final = msgspec.json.Decoder(float_hook=unbounded_decimal).decode
 
 def find_resource(name: str) -> str:
     """Return the client's attribute for a resource, in the plural or singular."""
-    word = name.replace("-", "_").lower()
-    for plural, singular in {**RESOURCES, **UNDOCUMENTED}.items():
-        if word in {plural, singular}:
-            return plural
-    if word in ALIASES:
-        return ALIASES[word]
+    plural = _PLURALS.get(name.replace("-", "_").lower())
+    if plural is not None:
+        return plural
     names = [*sorted(RESOURCES), *UNDOCUMENTED]
     raise ConfigurationError(f"unknown resource {name!r}; use one of {', '.join(names)}")
 

@@ -240,9 +240,6 @@ def sync_file(path: Path) -> None:
     except OSError as error:
         if error.errno not in (NO_FOLDER_SYNC if path.is_dir() else LACKING):
             raise
-        _note(
-            "fsync",
-            f"cannot sync {path} ({error.strerror}); a power cut may lose what was written last",
-        )
+        _note("fsync", f"cannot sync {path} ({error.strerror}); a power cut may lose what was written last")
     finally:
         os.close(handle)
