@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from types import NoneType
 from typing import Any, Final, TypeVar, cast
 
-from aiwyn_async._core.checks import as_id, check_kind, check_several, shown
+from aiwyn_async._core.checks import as_id, check_kind, check_several
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.filters import JSON
 from aiwyn_async.filters._validation import to_wire
@@ -81,12 +81,6 @@ def check_exact(value: object) -> None:
         raise ValueError("NaN and infinity have no JSON form; pass a finite number or None")
     elif isinstance(value, (datetime, time)) and (value.utcoffset() or timedelta()) % timedelta(minutes=1):
         raise ValueError(f"JSON has no offset with seconds, got {value.isoformat()}; pass the time in UTC")
-
-
-def check_choice(name: str, value: object, words: Sequence[str]) -> None:
-    """Refuse what is neither one of the words nor None."""
-    if value is not None and not (isinstance(value, str) and value in words):
-        raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}, got {shown(value)}")
 
 
 def check_keys(name: str, keys: Any) -> None:

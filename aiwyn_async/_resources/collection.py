@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Literal, TypeVar, Unpack, get_args, get_
 import msgspec
 
 from aiwyn_async._changes.reconcile import KeyDiff, diff_keys
-from aiwyn_async._core.checks import as_id, check_flag, check_kind, check_positive
+from aiwyn_async._core.checks import as_id, check_flag, check_kind, check_positive, check_word
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._http.messages import Request, Response, path_segment
 from aiwyn_async._http.session import Session, repeated
@@ -25,7 +25,7 @@ from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
 from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
-from aiwyn_async._resources.arguments import as_fields, check_choice, check_keys, iterate
+from aiwyn_async._resources.arguments import as_fields, check_keys, iterate
 from aiwyn_async._resources.endpoint import Endpoint, Verb
 from aiwyn_async._resources.keys import is_same_key, key_getter
 from aiwyn_async._resources.options import ListOptions, PlanOptions, PullOptions
@@ -169,7 +169,8 @@ class Collection(Generic[RowT, HitT, DetailT]):
     def _pull_query(
         self, where: Where, paging: Paging | None, filters: Mapping[str, Any], /, *, allow_unknown: bool
     ) -> Query:
-        check_choice("paging", paging, ("key", "page"))
+        if paging is not None:
+            check_word("paging", paging, ("key", "page"))
         allow_unknown = check_flag("allow_unknown_operators", allow_unknown)
         if where is not None or paging == "key" or allow_unknown:
             raise ConfigurationError(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal, Unpack
 
+from aiwyn_async._core.checks import check_word
 from aiwyn_async._decoding.envelope import Envelope
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._resources.arguments import check_choice, optional_id, optional_word, wire_date
+from aiwyn_async._resources.arguments import optional_id, optional_word, wire_date
 from aiwyn_async._resources.endpoint import Endpoint
 from aiwyn_async._resources.options import ListOptions
 from aiwyn_async._resources.searchable import SearchableCollection
@@ -57,7 +58,8 @@ class Invoices(SearchableCollection[Invoice, InvoiceSearchRow, InvoiceDetail]):
         Raises:
             ConfigurationError: an argument is invalid; nothing was sent.
         """
-        check_choice("sort_order", sort_order, ("asc", "desc"))
+        if sort_order is not None:
+            check_word("sort_order", sort_order, ("asc", "desc"))
         filters = {
             "clientId": optional_id("client_id", client_id),
             "status": optional_word("status", status),

@@ -9,12 +9,12 @@ from typing import Any, TypeVar, Unpack
 from aiwyn_async._changes.bookmarks import StateBackend
 from aiwyn_async._changes.bounds import to_timedelta, to_wire
 from aiwyn_async._changes.changes import CHANGES_OPTIONS, Changes
+from aiwyn_async._core.checks import check_word
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
 from aiwyn_async._pagination.read import ReadOptions
 from aiwyn_async._pagination.ties import holds_instants
-from aiwyn_async._resources.arguments import check_choice
 from aiwyn_async._resources.collection import NO_KEY, Collection, Paging
 from aiwyn_async._resources.options import ChangesOptions, ListOptions
 from aiwyn_async.errors import ConfigurationError
@@ -118,7 +118,8 @@ class SearchableCollection(Collection[RowT, HitT, DetailT]):
         self, where: Where, order_by: OrderBy, paging: Paging | None, *, allow_unknown: bool
     ) -> Query:
         key = self.endpoint.key
-        check_choice("paging", paging, ("key", "page"))
+        if paging is not None:
+            check_word("paging", paging, ("key", "page"))
         if paging == "key" and key is None:
             raise ConfigurationError(f"rows of {self.endpoint.resource} have no key; pass paging='page'")
         tree = to_where(where, allow_unknown_operators=allow_unknown)

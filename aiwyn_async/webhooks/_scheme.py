@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import msgspec
 
+from aiwyn_async._core.checks import check_word
 from aiwyn_async._core.secret import Secret
 from aiwyn_async.errors import ConfigurationError
 
@@ -85,10 +86,9 @@ _MAY_BE_EMPTY: Final = {"prefix", "secret_prefix"}
 
 
 def _check_field(name: str, kind: Any, value: object) -> None:
-    words = [word for word in get_args(kind) if isinstance(word, str)]
+    words = tuple(word for word in get_args(kind) if isinstance(word, str))
     if words:
-        if not isinstance(value, str) or value not in words:
-            raise ConfigurationError(f"{name} must be {' or '.join(map(repr, words))}")
+        check_word(name, value, words)
     elif kind is float:
         number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else -1
         if not 0 <= number < float("inf"):
