@@ -27,9 +27,8 @@ from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull
 from aiwyn_async._resources.arguments import as_fields, check_keys, iterate
 from aiwyn_async._resources.endpoint import Endpoint, Verb
-from aiwyn_async._resources.keys import is_same_key, key_getter
+from aiwyn_async._resources.objects import decode_response, is_same_key, key_getter
 from aiwyn_async._resources.options import ListOptions, PlanOptions, PullOptions
-from aiwyn_async._resources.responses import decode_response
 from aiwyn_async.errors import ConfigurationError, DecodeError, NotFoundError, ResponseMismatchError
 from aiwyn_async.filters import Where
 from aiwyn_async.models.base import Id

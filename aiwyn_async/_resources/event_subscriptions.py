@@ -17,7 +17,7 @@ from aiwyn_async._core.checks import check_flag, check_kind, shown
 from aiwyn_async._http.messages import Request, Response, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._resources.arguments import as_body, extra_fields
-from aiwyn_async._resources.responses import decode_response
+from aiwyn_async._resources.objects import decode_response
 from aiwyn_async.config import Secret
 from aiwyn_async.errors import ConfigurationError, DecodeError
 from aiwyn_async.models.base import Id

@@ -18,7 +18,7 @@ from aiwyn_async._core.checks import check_flag, check_kind
 from aiwyn_async._http.messages import Request, RetryClass, encode_json, path_segment
 from aiwyn_async._http.session import Session
 from aiwyn_async._resources.arguments import as_body
-from aiwyn_async._resources.responses import decode_response
+from aiwyn_async._resources.objects import decode_response
 from aiwyn_async.errors import ConfigurationError
 from aiwyn_async.models.records import RecordType, RecordTypeField
 

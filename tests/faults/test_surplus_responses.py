@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiwyn_async import AiwynClient
-from aiwyn_async._resources.keys import is_same_key
+from aiwyn_async._resources.objects import is_same_key
 from aiwyn_async.errors import ProtocolError, ResponseMismatchError, TransportError
 from aiwyn_async.testing import FakeClock
 from fault_server import READ, Connection, FaultServer, Step, http_response, send

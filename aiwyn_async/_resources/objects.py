@@ -1,4 +1,4 @@
-"""The key of an object, and whether it is the requested one."""
+"""The object in a response, its key, and whether it is the requested one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from aiwyn_async._decoding.objects import decode_object
+from aiwyn_async._http.messages import Request, Response
+from aiwyn_async._http.session import Session
+from aiwyn_async.errors import RequestError
+
+T = TypeVar("T")
+
 _CANONICAL: Final = re.compile(r"0|-?[1-9][0-9]{0,99}", re.ASCII)
 """An integer as JSON writes it, of a length that int() takes."""
+
+
+def decode_response(session: Session, request: Request, response: Response, kind: type[T]) -> T:
+    """Return the object in a response, or raise DecodeError or ApiError."""
+    try:
+        return decode_object(response.body, kind)
+    except RequestError as error:
+        raise session.attach_request(error, request, response)  # noqa: B904 (the same error)
 
 
 def key_getter(kind: type[Any], name: str | None) -> Callable[[Any], object]:
