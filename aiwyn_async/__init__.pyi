@@ -30,7 +30,7 @@ from aiwyn_async._pagination.page import PageMeta as PageMeta
 from aiwyn_async._pagination.page import RawPage as RawPage
 from aiwyn_async._pagination.pager import Pager as Pager
 from aiwyn_async._pagination.read import Read as Read
-from aiwyn_async._pagination.read import ReadOptions as ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions as ReadOptions
 from aiwyn_async._pull.plan import Partition as Partition
 from aiwyn_async._pull.plan import Plan as Plan
 from aiwyn_async._pull.progress import Progress as Progress

@@ -15,7 +15,7 @@ from aiwyn_async._core.checks import as_whole, shown
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.timestamps import has_zone, instant_of, last_shown_as, shown_unit, subtract
 from aiwyn_async.errors import ConfigurationError, InvalidRequestError, PaginationError
 from aiwyn_async.filters._values import encode_datetime, normalize_timestamp

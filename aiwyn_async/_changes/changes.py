@@ -22,7 +22,8 @@ from aiwyn_async._pagination.iteration import Owned
 from aiwyn_async._pagination.page import Checkpoint, Page, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import Read, ReadOptions
+from aiwyn_async._pagination.read import Read
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.strategy import parse_position
 from aiwyn_async._pull.progress import to_progress
 from aiwyn_async._pull.pull import Pull

@@ -18,7 +18,7 @@ from aiwyn_async._decoding.row_decoder import key_decoder, row_decoder
 from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async._pagination.page import Checkpoint, Page
 from aiwyn_async._pagination.pager import Pager
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.reader import key_getter
 from aiwyn_async._pagination.timestamps import instant_of
 from aiwyn_async._pull.pull import Pull

@@ -99,9 +99,10 @@ def check_several(
     Raises:
         ConfigurationError: names the argument, and has the fix.
     """
+    kind = type(value).__name__
     has_no_length: bool = getattr(value, "shape", None) == ()
     if not isinstance(value, kinds) or has_no_length or isinstance(value, (str, bytes, bytearray, Mapping)):
-        raise ConfigurationError(f"{name} must be {what}, not {type(value).__name__}; {fix}")
+        raise ConfigurationError(f"{name} must be {what}, not {kind}; {fix}")
 
 
 def as_id(name: str, value: object) -> Id:

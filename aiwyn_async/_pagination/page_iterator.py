@@ -17,7 +17,7 @@ from aiwyn_async._pagination.page import Checkpoint, Page, PageMeta, Position
 from aiwyn_async._pagination.page_processor import Candidate, PageProcessor
 from aiwyn_async._pagination.prefetch import AdaptiveDepth, Prefetcher, Timer
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pagination.strategy import PageDecision, PageRequest

@@ -17,7 +17,8 @@ from aiwyn_async._pagination.iteration import LastChunk
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, ReportedRead
+from aiwyn_async._pagination.read import ReportedRead
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async.errors import IncompleteError, PaginationError, RequestError
 
 RowT = TypeVar("RowT")

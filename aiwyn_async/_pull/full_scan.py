@@ -13,7 +13,7 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.requests import ATTEMPTS_PER_PAGE, may_be_page_size, with_attempts, without_retries
 from aiwyn_async.errors import RequestError

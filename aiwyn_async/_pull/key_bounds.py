@@ -16,7 +16,8 @@ from aiwyn_async._http.messages import Response
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, type_name
+from aiwyn_async._pagination.read import type_name
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pull.key_ranges import are_integers, find_violation
 from aiwyn_async._pull.plan import Partition, Plan, normalized
 from aiwyn_async._pull.requests import RangeClient, summarize

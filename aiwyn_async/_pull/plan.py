@@ -17,7 +17,8 @@ from aiwyn_async._decoding.pages import OnBadRow
 from aiwyn_async._http.messages import encode_json
 from aiwyn_async._pagination.page import Stored, decode_exactly
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, type_name
+from aiwyn_async._pagination.read import type_name
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.strategy import PageStyle
 from aiwyn_async.errors import ConfigurationError, IncompleteError
 from aiwyn_async.models.base import Id, Model

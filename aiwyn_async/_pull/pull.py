@@ -18,7 +18,8 @@ from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.page import Checkpoint, Page, Position, fingerprint
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions, ReportedRead, type_name
+from aiwyn_async._pagination.read import ReportedRead, type_name
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.full_scan import RESTART, FullScan
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored

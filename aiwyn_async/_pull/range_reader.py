@@ -12,7 +12,7 @@ from aiwyn_async._pagination.confirm import Evidence, confirm
 from aiwyn_async._pagination.page import Checkpoint, Page, Position
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import MAX_RANGES, ReadOptions
+from aiwyn_async._pagination.read_options import MAX_RANGES, ReadOptions
 from aiwyn_async._pagination.reader import DecodedPage, PageReader
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async._pull.key_ranges import KeyFilterIgnored, RangeKeys

@@ -21,7 +21,7 @@ from aiwyn_async._pagination.iteration import Iteration
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.prefetch import Prefetcher
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pull.key_bounds import MAX_PARTS, make_plan
 from aiwyn_async._pull.plan import PLAN_OPTIONS, Plan
 from aiwyn_async._pull.pull import PULL_OPTIONS, Pull

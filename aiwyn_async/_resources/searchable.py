@@ -13,7 +13,7 @@ from aiwyn_async._core.checks import check_word
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._pagination.pager import LIST_OPTIONS, Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.ties import holds_instants
 from aiwyn_async._resources.collection import NO_KEY, Collection, Paging
 from aiwyn_async._resources.options import ChangesOptions, ListOptions

@@ -19,7 +19,7 @@ from aiwyn_async._core.pull_report import PullReport
 from aiwyn_async._core.reports import ListReport
 from aiwyn_async._core.urls import server_name
 from aiwyn_async._decoding.pages import BadRow, OnBadRow
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async._pull.pull import Pull
 from aiwyn_async._resources.collection import Collection

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async.errors import PaginationError
 from list_model import Count, ListModel, Row, keys_of
 

@@ -18,7 +18,7 @@ from aiwyn_async._pagination.offset import OffsetPagination
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async._pagination.strategy import PageResult, PageStyle
 from aiwyn_async.errors import PaginationLoopError
 from list_model import Count, ListModel, Row, keys_of

@@ -19,7 +19,7 @@ from aiwyn_async import AiwynClient
 from aiwyn_async._pagination.page import Page
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async.errors import ConfigurationError, IncompleteError, ServerError
 from aiwyn_async.sandbox import Drift, Sandbox
 from aiwyn_async.testing import FakeClock

@@ -14,7 +14,7 @@ import pytest
 from aiwyn_async import AiwynClient, Invoice
 from aiwyn_async._pagination.page_iterator import PageIterator
 from aiwyn_async._pagination.prefetch import AdaptiveDepth, Prefetcher
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async.sandbox import Sandbox
 
 PAGES = 60

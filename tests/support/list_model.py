@@ -16,7 +16,7 @@ from aiwyn_async._http.observation import ReadObservation
 from aiwyn_async._http.session import Session
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async._pagination.query import Query
-from aiwyn_async._pagination.read import ReadOptions
+from aiwyn_async._pagination.read_options import ReadOptions
 from aiwyn_async.errors import Attempt
 from aiwyn_async.testing import FakeClock
 
