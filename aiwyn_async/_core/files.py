@@ -26,7 +26,7 @@ LACKING: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOP
 NO_MODES: Final = LACKING | {errno.EPERM, errno.EACCES}
 NO_LOCKS: Final = LACKING | {errno.ENOLCK}
 NO_FOLDER_SYNC: Final = NO_MODES | {errno.EBADF}
-OTHER_DATABASE: Final = "sync() writes DuckDB files, aiwyn_async.dlt loads other databases"
+OTHER_DATABASE: Final = "sync() writes DuckDB files; the source for dlt loads other databases"
 # Two letters at least, so that a Windows drive is not a scheme; Path() leaves one slash of two.
 URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:[/\\]")
 

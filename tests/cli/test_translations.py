@@ -25,7 +25,7 @@ from library_texts import library_texts
 # Texts that no command can cause.
 PYTHON_ONLY = re.compile(
     r"ack\(\) needs|make another plan|to_json\(\)|with_options\(\) cannot|was dropped while open"
-    r"|deferred\(\) requires|did you mean 7\(\)"
+    r"|deferred\(\) requires|did you mean 7\(\)|no JSON decodes to"
     r"|is read asynchronously|under trio|needs a running asyncio|an Arrow stream|of the type .* has no Arrow"
     r"|passed as token=|update\(\) has nothing|asyncio\.to_thread|SELECT |DROP |^7\(|MERGE |<\w+ |^[-\w]+/7"
 )

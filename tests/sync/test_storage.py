@@ -26,10 +26,10 @@ from model_firm import FirmServer
 @pytest.mark.parametrize(
     ("to", "text"),
     [
-        ("s3://bucket/firm.duckdb", "is a URL, .*aiwyn_async.dlt loads other databases"),
+        ("s3://bucket/firm.duckdb", "is a URL, .*the source for dlt loads other databases"),
         (Path("gs://bucket/firm.duckdb"), "is a URL"),
-        ("postgresql://host/firm", "is a URL, .*aiwyn_async.dlt loads other databases"),
-        ("firm.sqlite", "sync to a file such as firm.duckdb; .*aiwyn_async.dlt loads other databases"),
+        ("postgresql://host/firm", "is a URL, .*the source for dlt loads other databases"),
+        ("firm.sqlite", "sync to a file such as firm.duckdb; .*the source for dlt loads other databases"),
         ("firm.csv", r"firm.duckdb, or use export\(\) for a .csv file"),
     ],
 )
