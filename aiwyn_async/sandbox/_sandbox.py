@@ -27,7 +27,7 @@ from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, Toke
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
 from aiwyn_async.sandbox._http.requests import ServedRequest
 from aiwyn_async.sandbox._http.server import HOST, Server
-from aiwyn_async.sandbox._http.service import Service
+from aiwyn_async.sandbox._http.service import UNROUTED, Service
 from aiwyn_async.sandbox._http.variants import Variant
 from aiwyn_async.sandbox._http.write_routes import WriteRoutes
 from aiwyn_async.sandbox._runtime import Runtime
@@ -299,11 +299,14 @@ class Sandbox(DataControls):
     def calls(self, route: str | None = None) -> int:
         """Return the number of requests of a route, of a verb such as ``list``, or of all; failed ones too.
 
+        Requests to other paths have the route ``unknown``.
+
         Raises:
-            ValueError: The route is unknown.
+            ValueError: There is no such route.
         """
         name = "*" if route is None else route
-        self.faults.check_route(name)
+        if name != UNROUTED:
+            self.faults.check_route(name)
         return sum(count for each, count in self._service.calls.copy().items() if covers(name, each))
 
 

@@ -179,6 +179,12 @@ async def test_calls_counts_a_route_a_verb_and_all(box: Sandbox, post: Any) -> N
         box.calls("invoice.list")
 
 
+async def test_calls_counts_requests_to_other_paths(box: Sandbox, post: Any) -> None:
+    assert box.calls("unknown") == 0
+    await post("/gql/v1/bills", {})
+    assert [box.calls(each.route) for each in box.requests] == [1]
+
+
 @pytest.mark.parametrize("change", ["insert", "update", "delete", "refresh"])
 def test_unknown_resource_is_named_with_the_known_ones(change: str) -> None:
     with Sandbox(invoices=1) as box:

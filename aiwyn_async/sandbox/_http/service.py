@@ -22,6 +22,8 @@ from aiwyn_async.sandbox._http.requests import ServedRequest, read_body
 from aiwyn_async.sandbox._http.responses import error_response, to_envelope
 
 MAX_REQUESTS_RECORDED = 10_000
+UNROUTED = "unknown"
+"""The name of the route of requests to other paths."""
 
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -107,7 +109,7 @@ class Service:
         response = self.misdirected(request) or error_response(
             error.status, message or error.reason, headers=headers
         )
-        self._record("unknown", request, None, response, self.monotonic())
+        self._record(UNROUTED, request, None, response, self.monotonic())
         return response
 
     async def _serve(
