@@ -39,12 +39,13 @@ def check_path(name: str, path: object) -> None:
     Raises:
         ConfigurationError: names the argument.
     """
-    # A list may end with a slash.
-    is_path = isinstance(path, str) and PATH.fullmatch(path.removesuffix("/")) and is_plain_setting(path)
+    # To the path of objects, a key is appended after a slash.
+    end, ending = ("", " and not end with /") if name == "get_path" else ("/", "")
+    is_path = isinstance(path, str) and PATH.fullmatch(path.removesuffix(end)) and is_plain_setting(path)
     if not is_path:
         raise ConfigurationError(
-            f"{name} must start with / and have no query, fragment or space, and no empty, . or .. segment, "
-            f"got {shown(path)}"
+            f"{name} must start with /{ending}, be printable ASCII without a query, fragment or space, and "
+            f"have no empty, . or .. segment (escape the rest with %), got {shown(path)}"
         )
 
 

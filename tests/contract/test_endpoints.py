@@ -147,6 +147,19 @@ def test_path_that_no_request_can_be_sent_to_is_refused_by_name(name: str, path:
         AiwynClient(**options).collection(**{"path": "/x", name.removeprefix("list_"): path})
 
 
+def test_path_of_objects_has_no_slash_at_its_end() -> None:
+    """A key is appended to it, and a path with two slashes is refused."""
+    with pytest.raises(ConfigurationError, match=r"^get_path must start with / and not end with /"):
+        EndpointOverride(get_path="/x/")
+    assert EndpointOverride(list_path="/x/", search_path="/x/search/").list_path == "/x/"
+
+
+def test_error_of_a_path_that_is_not_ascii_says_so() -> None:
+    with pytest.raises(ConfigurationError, match=r"printable ASCII .*escape the rest with %"):
+        EndpointOverride(list_path="/Bücher")
+    assert EndpointOverride(list_path="/B%C3%BCcher").list_path == "/B%C3%BCcher"
+
+
 @pytest.mark.parametrize(
     "name", ["key", "items_key", "count_key", "search_page_size_key", "modified_at_field"]
 )
