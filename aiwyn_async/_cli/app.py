@@ -155,8 +155,11 @@ def _usage_text(error: CycloptsError) -> str:
     """Return the text of a usage error, and which help page has the arguments and options."""
     unused = error.unused_tokens or [""]
     chain = error.command_chain or ()
-    option = error.token.keyword if isinstance(error, UnknownOptionError) else None
-    name = option or unused[0].partition("=")[0]
+    name = unused[0]
+    if isinstance(error, UnknownOptionError):
+        # Before a missing argument, the option is the value of its token.
+        name = error.token.keyword or error.token.value
+    name = name.partition("=")[0]
     if name in _ELSEWHERE:
         text = f"unknown option {name!r}; {_ELSEWHERE[name]}"
     elif isinstance(error, UnusedCliTokensError):

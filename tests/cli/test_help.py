@@ -140,6 +140,7 @@ async def test_verbose_command_logs_requests(cli: Cli, box: Sandbox) -> None:
         (["count", "invoices", "--wher", "{}"], "error: Unknown option: --wher. Did you mean --where?"),
         (["list", "invoices", "--profile", "b"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
         (["--profile=b", "count", "staff"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
+        (["get", "staff", "--profile", "b"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
         (
             ["list", "invoices", "--where", "{}"],
             "error: unknown option '--where'; a condition is for search,",
