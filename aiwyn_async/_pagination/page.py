@@ -56,7 +56,8 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ConfigurationError: the text is not valid, was changed, or is of another version; for a checkpoint
                 a ``CheckpointError``.
         """
-        if not isinstance(text, (str, bytes)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        # Drivers of databases return bytes as others of these, too.
+        if not isinstance(text, (str, bytes, bytearray, memoryview)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise cls._error(f"a {cls._name} is the text of its to_json(), not {shown(text)}")
         try:
             content: Any = decode_exactly(text)

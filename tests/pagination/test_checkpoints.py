@@ -82,6 +82,14 @@ async def test_checkpoint_of_another_query_is_rejected(aiwyn: AiwynClient) -> No
     assert Checkpoint.from_json(text) == page.checkpoint
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+async def test_checkpoint_is_read_as_a_database_returns_its_bytes(aiwyn: AiwynClient, kind: Any) -> None:
+    page = await aiwyn.invoices.list(page_size=10)
+    stored = kind(page.checkpoint.to_json().encode())
+    assert Checkpoint.from_json(stored) == page.checkpoint
+    assert aiwyn.invoices.list(page_size=10, resume=stored).is_resumed
+
+
 async def test_path_in_place_of_a_checkpoint_is_named(aiwyn: AiwynClient) -> None:
     with pytest.raises(
         CheckpointError, match=r"a checkpoint is the text of its to_json.., not .*stored.json"
