@@ -61,9 +61,10 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
         allowed = cls.__struct_fields__ if names is None else tuple(names)
         for name in options:
             if name not in allowed:
+                of = "" if verb.startswith("/") else f"aiwyn.{verb}"  # a path, of collection()
                 raise TypeError(
                     f"{verb}() got an unexpected keyword argument {name!r}; its options are "
-                    f"{', '.join(allowed)}; see help(aiwyn.{verb}) for its other arguments"
+                    f"{', '.join(allowed)}; see help({of}) for its other arguments"
                 )
         return cls(**_checked(options))
 

@@ -228,6 +228,14 @@ async def test_body_field_without_a_plain_name_is_refused(
     assert not box.requests
 
 
+def test_unknown_option_names_where_the_others_are_described(aiwyn: AiwynClient) -> None:
+    unknown = untyped({"page_sise": 5})
+    with pytest.raises(TypeError, match=r"'page_sise'; .* see help\(aiwyn\.invoices\.list\) for"):
+        aiwyn.invoices.list(**unknown)
+    with pytest.raises(TypeError, match=r"'page_sise'; .* see help\(\) for"):
+        aiwyn.collection("/v1/rates").list(**unknown)
+
+
 @pytest.mark.parametrize("value", ["", " ", True, 5, 1.5, ["PAID"], {"PAID"}, b"PAID", date(2024, 1, 1)])
 def test_filter_that_is_not_a_word_is_refused_by_name(aiwyn: AiwynClient, value: object) -> None:
     with pytest.raises(ConfigurationError, match="status must "):
