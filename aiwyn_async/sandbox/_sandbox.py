@@ -1,15 +1,14 @@
 """The sandbox: its options, its lifecycle, and the controls of a test."""
 
 import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
 from operator import index
 from pathlib import Path
-from typing import Literal, Self, SupportsIndex, get_args
+from typing import Literal, Self
 
+from aiwyn_async.sandbox._checks import checked
 from aiwyn_async.sandbox._data.collation import Collation
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.drift import Drift
@@ -21,7 +20,7 @@ from aiwyn_async.sandbox._events.subscriptions import Subscriptions
 from aiwyn_async.sandbox._http.application import create_application
 from aiwyn_async.sandbox._http.auth import Tokens
 from aiwyn_async.sandbox._http.control import FaultSpec, parse_faults
-from aiwyn_async.sandbox._http.faults import Faults, covers
+from aiwyn_async.sandbox._http.faults import Faults, Seconds, covers
 from aiwyn_async.sandbox._http.handlers import PageLimits
 from aiwyn_async.sandbox._http.rate_limit import MAX_PER_SECOND, RateLimit, TokenBucket
 from aiwyn_async.sandbox._http.read_routes import ReadRoutes
@@ -82,13 +81,14 @@ class Sandbox(DataControls):
         ValueError: An option is out of range, or a fault names an unknown route.
     """
 
+    @checked
     def __init__(
         self,
         invoices: int = 1000,
         seed: int = 7,
         *,
         clients: int | None = None,
-        latency: float = 0.0,
+        latency: Seconds = 0.0,
         rate_limit: float | RateLimit | None = None,
         token_lifetime: float = 3600,
         api_key: str | None = None,
@@ -110,20 +110,20 @@ class Sandbox(DataControls):
         monotonic: Callable[[], float] = time.monotonic,
         log_bodies: bool = True,
     ) -> None:
-        invoices, seed, port = _whole("invoices", invoices), _whole("seed", seed), _whole("port", port)
+        # A number of numpy would overflow.
+        invoices, seed, port = index(invoices), index(seed), index(port)
         if invoices < 0:
             raise ValueError(f"invoices must not be negative, got {invoices}")
         numbers = dict(sizes or {}) | ({} if clients is None else {"clients": clients})
-        _check_options(collation, latency, port, seed, api_key)
+        _check_options(port, seed, api_key)
         if rate_limit is not None and not isinstance(rate_limit, RateLimit):
-            _check_real("rate_limit", rate_limit)
             rate_limit = RateLimit(rate_limit, max(1, int(min(MAX_PER_SECOND, rate_limit))))
         self.api_key: str = f"sandbox-{secrets.token_urlsafe(24)}" if api_key is None else api_key
         self._database = database = Database(
             invoices=invoices,
             seed=seed,
             path=None if path is None else Path(path),
-            sizes={name: _whole(name, number) for name, number in numbers.items()},
+            sizes={name: index(number) for name, number in numbers.items()},
             collation=collation,
             options=firm,
         )
@@ -242,7 +242,8 @@ class Sandbox(DataControls):
         return self._service.latency
 
     @latency.setter
-    def latency(self, seconds: float) -> None:
+    @checked
+    def latency(self, seconds: Seconds) -> None:
         self._service.latency = seconds
 
     @property
@@ -251,6 +252,7 @@ class Sandbox(DataControls):
         return self._service.drift
 
     @drift.setter
+    @checked
     def drift(self, drift: Drift | None) -> None:
         self._service.drift = drift
 
@@ -268,6 +270,7 @@ class Sandbox(DataControls):
         """The rules that make records fail; clear the list to remove them."""
         return self._writes.records.failures
 
+    @checked
     def fail_records(
         self,
         when: Callable[[Mapping[str, object]], bool] | None = None,
@@ -310,25 +313,7 @@ class Sandbox(DataControls):
         return sum(count for each, count in self._service.calls.copy().items() if covers(name, each))
 
 
-def _whole(name: str, number: SupportsIndex) -> int:
-    """Return a number as an int, since numpy's would overflow."""
-    try:
-        return index(number)
-    except TypeError:
-        raise ValueError(f"{name} must be a whole number, got {number!r}") from None
-
-
-def _check_real(name: str, number: object) -> None:
-    if not isinstance(number, Real):
-        raise ValueError(f"{name} must be a number, got {number!r}")  # noqa: TRY004
-
-
-def _check_options(collation: str, latency: float, port: int, seed: int, api_key: str | None) -> None:
-    if collation not in get_args(Collation):
-        raise ValueError(f"collation must be one of {', '.join(get_args(Collation))}, got {collation!r}")
-    _check_real("latency", latency)
-    if not 0 <= latency <= sys.float_info.max:
-        raise ValueError(f"latency must be 0 or more seconds, got {latency}")
+def _check_options(port: int, seed: int, api_key: str | None) -> None:
     if not 0 <= port < 2**16:
         raise ValueError(f"port {port} is not between 0 and 65535")
     if not -(2**63) <= seed < 2**63:

@@ -128,6 +128,23 @@ def test_control_rejects_bad_requests(served: Sandbox, method: str, name: str, b
     assert (status, list(response)) == (400, ["error"])
 
 
+@pytest.mark.parametrize(("method", "name"), [("POST", "faults"), ("POST", "rows"), ("PUT", "latency")])
+def test_control_refuses_a_body_that_its_encoding_does_not_fit(
+    served: Sandbox, method: str, name: str
+) -> None:
+    status, result = call(
+        served.url, method, f"/_sandbox/{name}", {}, X_Sandbox_Key=served.api_key, Content_Encoding="gzip"
+    )
+    assert (status, result) == (400, {"error": "the body cannot be read; check its Content-Encoding"})
+
+
+@pytest.mark.parametrize("last", ["x", "", "-1", "1_0", "9" * 5000])
+def test_control_names_the_parameter_that_is_no_number(served: Sandbox, last: str) -> None:
+    status, result = control(served, "GET", f"requests?last={last}")
+    assert status == 400
+    assert result["error"].startswith("last: ")
+
+
 def test_control_requires_the_key_and_the_host(served: Sandbox) -> None:
     assert call(served.url, "GET", "/_sandbox/counts")[0] == 401
     assert call(served.url, "GET", "/_sandbox/counts", X_Sandbox_Key="wrong")[0] == 401

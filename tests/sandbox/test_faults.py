@@ -1,9 +1,11 @@
 """Each fault as a client sees it, on a real socket."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 
 from aiwyn_async.sandbox import Sandbox
@@ -160,8 +162,40 @@ async def test_stop_ends_stalled_requests(http: aiohttp.ClientSession, plan: Any
     ],
 )
 def test_faults_add_rejects_bad_arguments(plan: Any) -> None:
-    with pytest.raises(ValueError, match=r"at least 1|exclude|body|one line|route|unknown action"):
+    with pytest.raises(ValueError, match=r">= 1|exclude|body|one line|route|action: Invalid"):
         Sandbox(1).faults.add(plan.get("route", "*"), **{k: v for k, v in plan.items() if k != "route"})
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"status": "503"},
+        {"status": 99},
+        {"headers": 5},
+        {"headers": {"Retry-After": 1}},
+        {"body": "text"},
+        {"delay": "1"},
+        {"delay": -1},
+        {"mutate": b""},
+        {"interval": None, "action": "drip"},
+        {"match": {"page": 1}, "status": 503},
+        {"when": "later", "status": 503},
+        {"times": 1.5, "status": 503},
+        {"nth": True, "status": 503},
+        {"times": 2},
+    ],
+)
+def test_fault_that_would_do_nothing_is_refused(plan: Any) -> None:
+    faults = Sandbox(1).faults
+    with pytest.raises(ValueError, match=f"^{next(iter(plan))}: |a fault needs a status"):
+        faults.add("invoices.list", **plan)
+    assert len(faults) == 0
+
+
+def test_fault_accepts_a_status_of_the_standard_library_and_numbers_of_numpy() -> None:
+    plan: Any = {"status": HTTPStatus.SERVICE_UNAVAILABLE, "nth": np.int64(2), "delay": np.float32(0.5)}
+    fault = Sandbox(1).faults.add("*", **plan)
+    assert (fault.status, fault.nth, fault.delay) == (503, 2, 0.5)
 
 
 async def test_latency_and_delay_postpone_the_response(box: Sandbox, post: Any) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from aiwyn_async import sandbox as package
-from aiwyn_async.sandbox import Sandbox, serve
+from aiwyn_async.sandbox import Drift, FirmOptions, RateLimit, Sandbox, Sender, Variant, serve
 from sandbox_requests import LIST, bearer
 
 
@@ -157,24 +157,56 @@ def test_start_without_an_event_loop_names_what_to_use() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"invoices": 1.5}, "invoices must be a whole number, got 1.5"),
-        ({"seed": "x"}, "seed must be a whole number, got 'x'"),
-        ({"port": "80"}, "port must be a whole number"),
-        ({"sizes": {"staff": 6.5}}, "staff must be a whole number"),
-        ({"latency": "1"}, "latency must be a number, got '1'"),
-        ({"rate_limit": "5"}, "rate_limit must be a number, got '5'"),
+        ({"invoices": 1.5}, "invoices: Expected `int`, got `float`"),
+        ({"seed": "x"}, "seed: Expected `int`, got `str`"),
+        ({"port": "80"}, "port: Expected `int`"),
+        ({"sizes": {"staff": 6.5}}, "sizes: Expected `int`, got `float`"),
+        ({"latency": "1"}, "latency: Expected `float`, got `str`"),
+        ({"rate_limit": "5"}, "rate_limit: Expected `float"),
         ({"faults": "429@list"}, "faults must be a list such as"),
         ({"faults": [429]}, "faults must be a list such as"),
         ({"max_page_size": 0}, "max_page_size must be a whole number of at least 1, got 0"),
         ({"clamp_page_size": 0}, "clamp_page_size must be"),
-        ({"clamp_page_size": True}, "clamp_page_size must be a whole number of at least 1, got True"),
+        ({"clamp_page_size": True}, "clamp_page_size: Expected `int"),
         ({"default_page_size": 5000}, "default_page_size must not exceed max_page_size"),
         ({"count_cap": -1}, "count_cap must be a whole number of at least 0"),
+        ({"api_key": 5}, "api_key: Expected `str"),
+        ({"variant": 5}, "variant: Expected `object"),
+        ({"firm": {"refunds": 0.5}}, "firm: expected "),
+        ({"drift": 5}, "drift: Expected `object"),
+        ({"sender": 5}, "sender: Expected `object"),
+        ({"ties": "shift"}, "ties: Invalid enum value 'shift'"),
+        ({"clock": 5}, "clock: Expected `Callable"),
+        ({"path": 5}, "path: expected str | pathlib"),
     ],
 )
 def test_invalid_options_are_refused_when_a_sandbox_is_created(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(text)):
         Sandbox(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        (Variant, {"page": "nonsense"}),
+        (Variant, {"nulls": "no"}),
+        (Drift, {"insert": "3"}),
+        (Drift, {"every": 1.5}),
+        (FirmOptions, {"refunds": "half"}),
+        (RateLimit, {"per_second": "5"}),
+        (Sender, {"waits": 5}),
+    ],
+)
+def test_option_of_another_type_is_refused_by_name(options: Any, values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(values))}: "):
+        options(**values)
+
+
+@pytest.mark.parametrize(("name", "value"), [("latency", "1"), ("latency", -1), ("drift", 5)])
+def test_control_of_another_type_is_refused(name: str, value: object) -> None:
+    box = Sandbox(1)
+    with pytest.raises(ValueError, match="Expected"):
+        setattr(box, name, value)
 
 
 async def test_numbers_of_numpy_are_options_as_int_is() -> None:

@@ -183,7 +183,7 @@ async def test_thread_that_changes_rows_never_breaks_a_page_or_drift() -> None:
             try:
                 while not stop.is_set():
                     (key,) = box.insert("invoices")
-                    box.faults.add("payments.list")
+                    box.faults.add("payments.list", status=503)
                     with contextlib.suppress(KeyError):  # drift deleted the row first
                         box.delete("invoices", key)
                     box.query("SELECT count(*) FROM invoices")

@@ -110,7 +110,7 @@ async def test_argument_of_hundreds_of_digits_is_a_typed_error(
     ids=str,
 )
 def test_sandbox_refuses_odd_numbers_when_it_is_created(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"port|seed|latency|per_second"):
+    with pytest.raises(ValueError, match=r"port|seed|latency|rate_limit|per_second"):
         Sandbox(**options)
 
 

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from aiwyn_async.sandbox._checks import check_fields
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.mutations import delete_row, insert_rows, next_change, refresh_rows, update_row
 from aiwyn_async.sandbox._declarations.declarations import Resource
@@ -38,6 +39,7 @@ class Drift:
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.every < 1 or (self.refresh_every is not None and self.refresh_every < 1):
             raise ValueError("every and refresh_every must be at least 1")
         self._random = random.Random(self.seed)  # noqa: S311 - selects test data

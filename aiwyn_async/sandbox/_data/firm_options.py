@@ -6,6 +6,7 @@ The vendor's public help centre describes each of these for the product. How the
 import zlib
 from dataclasses import dataclass
 
+from aiwyn_async.sandbox._checks import check_fields
 from aiwyn_async.sandbox._declarations.sql import MICRO
 
 _DAY_MINUTES = 24 * 60
@@ -35,6 +36,7 @@ class FirmOptions:
     full_refresh: bool = False
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.currencies or not all(len(code) == 3 and code.isupper() for code in self.currencies):
             raise ValueError("currencies must be codes of three capital letters, such as USD, CAD or GBP")
         for name, share in (("refunds", self.refunds), ("missing_clients", self.missing_clients)):

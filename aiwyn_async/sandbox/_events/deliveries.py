@@ -19,6 +19,7 @@ from typing import Literal, TypeVar
 import aiohttp
 import msgspec
 
+from aiwyn_async.sandbox._checks import check_fields
 from aiwyn_async.sandbox._data.changes import Change
 from aiwyn_async.sandbox._events.subscriptions import Subscriber
 
@@ -73,6 +74,9 @@ class Sender:
     timeout: float = 15.0
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
     clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,16 +19,18 @@ counted, not recorded and not subject to faults.
 import functools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from aiwyn_async.sandbox._checks import checked
 from aiwyn_async.sandbox._data.database import Database
 from aiwyn_async.sandbox._data.errors import BadRequestError, RejectedRequestError, decode_body
 from aiwyn_async.sandbox._data.mutations import find_resource, insert_rows, refresh_rows
 from aiwyn_async.sandbox._declarations.schema import RESOURCES
-from aiwyn_async.sandbox._http.faults import Action, Fault, Faults
+from aiwyn_async.sandbox._http.faults import Action, Count, Fault, Faults, Seconds, Status, check_effect
+from aiwyn_async.sandbox._http.requests import read_body
 from aiwyn_async.sandbox._http.service import Service
 
 CONTROL_PREFIX = "/_sandbox/"
@@ -36,8 +38,6 @@ _KEY_HEADER = "X-Sandbox-Key"
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 T = TypeVar("T")
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
 
 class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
     nth: Count | None = None
     every: Count | None = None
     times: Count | None = None
-    status: Annotated[int, msgspec.Meta(ge=100, le=599)] | None = None
+    status: Status | None = None
     headers: dict[str, str] = {}
     body: str | None = None
     delay: Seconds = 0.0
@@ -56,11 +56,7 @@ class FaultSpec(msgspec.Struct, forbid_unknown_fields=True):
     when: Literal["before", "after"] = "before"
 
     def __post_init__(self) -> None:
-        """Refuse a fault without an effect, such as that of a route alone."""
-        if not (self.headers or self.delay) and (self.status, self.action, self.body) == (None, None, None):
-            raise ValueError(
-                f"a fault needs a status, action ({', '.join(get_args(Action))}), header, body or delay"
-            )
+        check_effect(self.headers, self.delay, self.status, self.action, self.body)
 
     def add_to(self, faults: Faults) -> Fault:
         """Plan the fault.
@@ -85,6 +81,7 @@ def parse_faults(faults: Iterable[FaultSpec | str]) -> list[FaultSpec]:
     return [parse_fault(fault) if isinstance(fault, str) else fault for fault in planned]
 
 
+@checked
 def parse_fault(text: str) -> FaultSpec:
     """Parse a fault in text.
 
@@ -170,8 +167,10 @@ class _Control:
         }
 
     async def requests(self, request: web.Request) -> object:
-        last = int(request.query.get("last", "100"))
-        return {"requests": list(self._service.requests)[-last:] if last > 0 else []}
+        last = request.query.get("last", "100")
+        if not (last.isascii() and last.isdigit() and len(last) < 10):
+            raise BadRequestError(f"last: {last[:40]!r} is not a number of requests")
+        return {"requests": list(self._service.requests)[-int(last) :] if int(last) else []}
 
     async def add_fault(self, request: web.Request) -> object:
         fault = (await _body(request, FaultSpec)).add_to(self._service.faults)
@@ -207,11 +206,10 @@ class _Control:
 
 
 async def _body(request: web.Request, model: type[T]) -> T:
-    raw = await request.read()
-    try:
-        return decode_body(msgspec.json.decode(raw) if raw else {}, model)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequestError("the body is not JSON") from None
+    body, problem = await read_body(request, exact=False)
+    if problem:
+        raise BadRequestError(problem)
+    return decode_body({} if body is None else body, model)
 
 
 def _json(data: object, status: int = 200) -> web.Response:

@@ -5,12 +5,17 @@ import socket
 import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
+import msgspec
 from aiohttp import web
 
+from aiwyn_async.sandbox._checks import checked
 from aiwyn_async.sandbox._http.responses import error_response
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+Status = Annotated[int, msgspec.Meta(ge=100, le=599)]
 Action = Literal["close", "reset", "stall", "drip", "truncate", "raw"]
 """What happens on the socket.
 
@@ -78,20 +83,21 @@ class Faults:
     def __len__(self) -> int:
         return len(self._plan)
 
+    @checked
     def add(
         self,
         route: str,
         *,
-        nth: int | None = None,
-        every: int | None = None,
-        times: int | None = None,
-        status: int | None = None,
+        nth: Count | None = None,
+        every: Count | None = None,
+        times: Count | None = None,
+        status: Status | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         mutate: Callable[[bytes], bytes] | None = None,
-        delay: float = 0.0,
+        delay: Seconds = 0.0,
         action: Action | None = None,
-        interval: float = 0.1,
+        interval: Seconds = 0.1,
         match: Callable[[object], bool] | None = None,
         when: Literal["before", "after"] = "before",
     ) -> Fault:
@@ -121,12 +127,9 @@ class Faults:
             ValueError: The route or the action is unknown, or the arguments exclude each other.
         """
         self.check_route(route)
-        if action is not None and action not in get_args(Action):
-            raise ValueError(f"unknown action {action!r}; use one of {', '.join(get_args(Action))}")
+        check_effect(headers, delay, status, action, body, mutate)
         if nth is not None and every is not None:
             raise ValueError("nth and every exclude each other; pass one of them")
-        if any(count is not None and count < 1 for count in (nth, every, times)):
-            raise ValueError("nth, every and times must be at least 1")
         if any(set("\r\n\0") & set(name + value) for name, value in (headers or {}).items()):
             raise ValueError("a header must be one line; use action='raw' to send other bytes")
         if action == "raw" and body is None:
@@ -165,6 +168,17 @@ class Faults:
     def due(self, route: str, body: object) -> list[Fault]:
         """Count a request, and return the faults that apply, in order of addition."""
         return [fault for fault in list(self._plan) if fault.is_due(route, body)]
+
+
+def check_effect(*effects: object) -> None:
+    """Refuse a fault without an effect, such as that of a route alone.
+
+    Raises:
+        ValueError: Lists the effects.
+    """
+    if all(effect is None or effect in ({}, 0) for effect in effects):
+        actions = ", ".join(get_args(Action))
+        raise ValueError(f"a fault needs a status, action ({actions}), header, body or delay")
 
 
 def covers(planned: str, route: str) -> bool:

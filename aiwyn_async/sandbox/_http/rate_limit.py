@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aiwyn_async.sandbox._checks import check_fields
+
 MAX_PER_SECOND = 1_000_000_000
 
 
@@ -19,6 +21,7 @@ class RateLimit:
     burst: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0 < self.per_second <= MAX_PER_SECOND or self.burst < 1:
             raise ValueError(f"per_second must be above 0, at most {MAX_PER_SECOND}, and burst at least 1")
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from aiwyn_async.sandbox._checks import check_fields
 from aiwyn_async.sandbox._declarations.declarations import Kind, PageStyle, Resource
 from aiwyn_async.sandbox._declarations.fields import snake_case
 from aiwyn_async.sandbox._http.responses import envelope
@@ -60,6 +61,9 @@ class Variant:
     naive_dates: bool = False
     wrap: Literal["data", "errors"] | None = None
     empty: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def applied(self, resource: Resource) -> Resource:
         """Return the resource as this variant declares it."""
