@@ -209,8 +209,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         values = {name: source.options[name] for name, source in merged.items()}
         plain = {name: value for name, value in values.items() if name not in OBJECTS | SECRETS}
         others = {name: value for name, value in values.items() if name in OBJECTS}
-        others |= {name: _secret(name, values[name]) for name in SECRETS & values.keys()}
         try:
+            others |= {name: _secret(name, values[name]) for name in SECRETS & values.keys()}
             checked = msgspec.convert(plain, _PlainOptions, strict=False)
             return cls(**{name: getattr(checked, name) for name in plain}, **others)
         except msgspec.ValidationError as error:

@@ -53,6 +53,18 @@ def test_error_names_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Config.load(base_url=URL, api_key="key-of-this-test", profile="odd")
 
 
+@pytest.mark.parametrize("name", ["api_key", "token"])
+def test_error_of_a_credential_names_the_profile(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'[profiles.default]\nbase_url = "{URL}"\n{name} = 5\n')
+    path.chmod(0o600)
+    monkeypatch.setenv("AIWYN_CONFIG", str(path))
+    with pytest.raises(ConfigurationError, match=rf"^profile 'default' of {path}: {name} must be a str"):
+        Config.load()
+
+
 def test_error_of_an_argument_names_it_alone() -> None:
     with pytest.raises(ConfigurationError, match=r"^retries must be at least 0"):
         Config.load(base_url=URL, api_key="key-of-this-test", retries=-1)
