@@ -105,7 +105,7 @@ def test_read_is_not_iterated_synchronously(make: Make) -> None:
 )
 def test_unknown_option_names_the_verb(call: Callable[[Any], object], verb: str) -> None:
     client = AiwynClient(base_url="http://127.0.0.1:1", token="t")
-    with pytest.raises(TypeError, match=rf"^{verb}\(\) got an unexpected .*see help\(\) for its"):
+    with pytest.raises(TypeError, match=rf"^{verb}\(\) got an .*see help\(aiwyn\.{verb}\) for its"):
         call(client)
 
 

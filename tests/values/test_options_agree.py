@@ -94,7 +94,7 @@ def test_days_and_text_ids_are_those_of_typed_rows(texts: list[str]) -> None:
     body = body_of(texts)
     with decimal.localcontext(decimal.Context(prec=1200)):
         rows = typed(body, Invoice)
-        options = column_options(Invoice, ids="text", date_columns=DAYS)
+        options = column_options(Invoice, ids="text", date_columns=list(DAYS))
         for as_document in (False, True):
             columns = arrow(body, len(rows), Invoice, options, as_document=as_document)
             for row, cells in zip(fitting(rows), columns, strict=True):
