@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from numbers import Integral, Real
 from operator import index
-from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
+from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -47,7 +47,11 @@ def _check(name: str, value: object, hint: Any) -> None:
     try:
         converted = msgspec.convert(plain, hint)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{name}: {error}") from None
+        words = [
+            word for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal for word in get_args(kind)
+        ]
+        fix = f"; use one of {', '.join(words)}" if words else ""
+        raise ValueError(f"{name}: {error}{fix}") from None
     except TypeError:  # A union of classes, which msgspec does not check.
         converted = value if isinstance(value, hint) else None
     # msgspec makes a dataclass of a dict, and bytes of text.
