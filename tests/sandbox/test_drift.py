@@ -90,6 +90,11 @@ async def test_insert_preserves_two_decimals(box: Sandbox) -> None:
     assert '"totalAmount":5.00,' in str(body)
 
 
+def test_rows_are_inserted_after_one_at_the_end_of_the_calendar(box: Sandbox) -> None:
+    for values in ({"updatedAt": "9999-12-31T23:59:59.999999Z"}, {"updatedAt": "20000-01-01T00:00:00Z"}, {}):
+        assert len(box.insert("invoices", values)) == 1
+
+
 async def test_insert_accepts_an_explicit_id(box: Sandbox, post: Any) -> None:
     """Generated rows skip it."""
     (planned,) = box.insert("invoices")

@@ -27,15 +27,15 @@ def rewrite_row(database: "Database", resource: Resource, row_id: int, values: M
     columns: dict[str, SqlValue] = {}
     for key, value in values.items():
         column = resource.by_key.get(key)
+        if column is not None:
+            columns[column.sql] = row_value(column, value)
+        elif key not in row:
+            raise BadRequestError(f"{resource.name} rows have no field {key!r}")
         if key in row:
             row[key] = _encode_field(column, value)
-        elif column is None:
-            raise BadRequestError(f"{resource.name} rows have no field {key!r}")
         is_new_id = key == "id" and value != row_id
         if is_new_id and isinstance(value, int) and database.row_ids.contains(resource, value):
             raise BadRequestError(f"{resource.name} already has a row with id {value}")
-        if column is not None:
-            columns[column.sql] = row_value(column, value)
     if columns:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         sql = f"UPDATE {resource.name} SET {assignments} WHERE id = ?"  # noqa: S608 - declared columns

@@ -143,6 +143,8 @@ def row_value(column: Column, value: object) -> SqlValue:
     converted = operand_value(column, value, column.wire)
     if isinstance(converted, float):
         raise BadRequestError(f"{column.wire}: at most {column.scale} decimals")
+    if isinstance(converted, int) and abs(converted) >= _MAX_INTEGER:  # an operand that was clamped
+        raise BadRequestError(f"{column.wire}: {str(value)[:40]!r} is out of range")
     return converted
 
 

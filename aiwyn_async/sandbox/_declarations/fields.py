@@ -16,11 +16,12 @@ CREATED_AT = Column("createdAt", "created_at_us", Kind.INSTANT)
 UPDATED_AT = Column("updatedAt", "updated_at_us", Kind.INSTANT)
 
 _UNIX_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LONGEST = dt.datetime.max.replace(tzinfo=dt.UTC) - _UNIX_EPOCH
 
 
 def instant_text(microseconds: int) -> str:
-    """Return the ``+00:00`` form of an instant, with microseconds."""
-    moment = _UNIX_EPOCH + dt.timedelta(microseconds=microseconds)
+    """Return the ``+00:00`` form of an instant, with microseconds; at most the last of the year 9999."""
+    moment = _UNIX_EPOCH + min(dt.timedelta(microseconds=microseconds), _LONGEST)
     return moment.isoformat(timespec="microseconds")
 
 
