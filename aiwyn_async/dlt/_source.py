@@ -8,6 +8,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Final, Literal, TypeVar, cast
 
 import dlt
@@ -26,6 +27,7 @@ from aiwyn_async._resources.collection import Collection
 from aiwyn_async._resources.searchable import SearchableCollection
 from aiwyn_async.arrow._options import column_options
 from aiwyn_async.arrow._rows import PageRows, raw_pages
+from aiwyn_async.arrow._schema import compute
 from aiwyn_async.arrow._stream import Pages, check_ids, to_table
 from aiwyn_async.arrow._table import RowSchema
 from aiwyn_async.client import AiwynClient
@@ -270,11 +272,34 @@ class _PageConverter:
     def _with_json_text(self, table: Any) -> Any:
         # dlt cannot write nested columns of Arrow to most destinations, such as PostgreSQL and BigQuery.
         for name in self._nested:
-            values = table.column(name).to_pylist()
+            values = [value for chunk in table.column(name).chunks for value in _to_python(chunk)]
             texts = [None if value is None else encode_json(value).decode() for value in values]
             index = table.schema.get_field_index(name)
             table = table.set_column(index, pa.field(name, pa.string()), pa.array(texts, pa.string()))
         return table
+
+
+def _to_python(array: Any) -> list[Any]:
+    """Return an array as ``to_pylist()`` does, column by column, which takes a third of the time.
+
+    Decimals are numbers in JSON.
+    """
+    if pa.types.is_list(array.type):
+        items = iter(_to_python(array.flatten()))
+        lengths = compute.list_value_length(array).to_pylist()
+        return [None if length is None else list(islice(items, length)) for length in lengths]
+    if pa.types.is_struct(array.type):
+        names = [field.name for field in array.type]
+        rows = zip(*map(_to_python, array.flatten()), strict=True)
+        is_valid = array.is_valid().to_pylist()
+        return [
+            dict(zip(names, row, strict=True)) if ok else None for ok, row in zip(is_valid, rows, strict=True)
+        ]
+    if pa.types.is_decimal(array.type):
+        texts = array.cast(pa.string()).to_pylist()
+        return [None if text is None else msgspec.Raw(text.encode()) for text in texts]
+    values: list[Any] = array.to_pylist()
+    return values
 
 
 def _call(portal: BlockingPortal, function: Callable[..., Awaitable[ResultT]], *arguments: object) -> ResultT:

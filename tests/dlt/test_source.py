@@ -264,3 +264,27 @@ def test_lists_and_objects_are_json_text_that_any_destination_takes(connect: Con
     for row in rows:
         lines = json.loads(row["line_items"], parse_float=Decimal)
         assert sum(line["amount"] for line in lines) == Decimal(row["subtotal"])
+
+
+def test_json_text_has_the_nested_values_of_each_row(box: Sandbox, connect: Connect) -> None:
+    without, empty, partly, *_ = sandbox_rows(box, "invoices")
+    box.update("invoices", without, {"payments": None})
+    box.update("invoices", empty, {"payments": []})
+    box.update("invoices", partly, {"payments": [{"id": 1, "amount": None}, {"amount": Decimal("-0.01")}]})
+
+    async def sent() -> dict[Any, Any]:
+        async with connect() as aiwyn:
+            return {row["id"]: row["payments"] async for row in aiwyn.invoices.list().decode_as(dict)}
+
+    def amounts(payments: Any) -> Any:
+        return payments and [(each.get("id"), each.get("amount")) for each in payments]
+
+    loaded = {
+        row["id"]: None if row["payments"] is None else json.loads(row["payments"], parse_float=Decimal)
+        for table in aiwyn_source(["invoices"], connect=connect)
+        for row in table.to_pylist()
+    }
+    assert {key: amounts(value) for key, value in loaded.items()} == {
+        key: amounts(value) for key, value in asyncio.run(sent()).items()
+    }
+    assert amounts(loaded[partly]) == [(1, None), (None, Decimal("-0.01"))]
