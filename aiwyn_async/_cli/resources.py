@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -67,8 +68,7 @@ def create_list(
         condition = _condition(client, plural, where)
         searched: Pager[Any] = collection.search(condition, **options)
         return searched
-    supported = {each.name for each in client.describe(plural).filters} if values else set[str]()
-    if unsupported := sorted(values.keys() - supported):
+    if unsupported := sorted(values.keys() - inspect.signature(collection.list).parameters.keys()):
         raise ConfigurationError(f"{plural} cannot be filtered by {flag_name(unsupported[0])}")
     if "client_id" in values:
         values["client_id"] = plain_key(values["client_id"])
