@@ -33,10 +33,10 @@ from aiwyn_async._core.duckdb_sql import (
 )
 from aiwyn_async._core.files import OTHER_DATABASE, disk_errors, restrict_to_owner, why_no_folder
 from aiwyn_async.errors import ConfigurationError, StorageError
+from aiwyn_async.export._formats import FILE_SUFFIXES
 from aiwyn_async.export._target import logs_beside
 from aiwyn_async.sync import _statements as sql
 
-EXPORTED: Final = frozenset({".csv", ".gz", ".jsonl", ".ndjson", ".parquet", ".zst"})
 OTHER_FORMATS: Final = frozenset(
     {
         *(".arrow", ".avro", ".csv", ".feather", ".gz", ".ipc", ".json", ".jsonl", ".ndjson", ".orc"),
@@ -83,7 +83,7 @@ class DatabaseFile:
                 "pass a path such as firm.duckdb"
             )
         if path.suffix.lower() in OTHER_FORMATS:
-            is_exported = path.suffix.lower() in EXPORTED
+            is_exported = path.suffix.lower() in FILE_SUFFIXES
             raise ConfigurationError(
                 f"{path} does not have the suffix of a DuckDB database; sync to a file such as "
                 f"{path.with_suffix('.duckdb').name}"
