@@ -305,7 +305,7 @@ class Sandbox(DataControls):
         Requests to other paths have the route ``unknown``.
 
         Raises:
-            ValueError: There is no such route.
+            ValueError: The route or the verb is unknown.
         """
         name = "*" if route is None else route
         if name != UNROUTED:
