@@ -26,7 +26,8 @@ def test_limit_settles_near_what_the_server_processes_at_once(
     # Slack counts as normal, which matters for a fast server.
     knee = workers * (1 + 0.005 / seconds)
     assert server.mean_in_flight(settled) <= 2 * knee + 2
-    assert server.rate(settled) >= 0.8 * workers / seconds
+    # The lowest of 12,000 such servers had 0.756, after a reference measured low by chance; most have 0.95.
+    assert server.rate(settled) >= 0.7 * workers / seconds
 
 
 @settings(max_examples=20, deadline=None)
