@@ -41,11 +41,12 @@ def to_wire(name: str, value: datetime | str) -> str:
     """
     if isinstance(value, datetime):
         return encode_datetime(value, name)
-    try:
-        instant_of(value)
-        return normalize_timestamp(value, name)
-    except (ValueError, TypeError, AttributeError):
-        raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {shown(value)}") from None
+    # Not by its methods: CPython 3.11 may crash in a method of ``str`` that is called on the class itself.
+    if isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        with suppress(ValueError):
+            instant_of(value)
+            return normalize_timestamp(value, name)
+    raise ConfigurationError(f"{name} must be a datetime or ISO 8601 text, got {shown(value)}")
 
 
 def to_timedelta(value: float | timedelta) -> timedelta:
