@@ -71,7 +71,7 @@ async def test_export_warns_once_about_a_missing_disk_operation(
     for number in range(2):
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            done = await export(aiwyn.invoices.list(page_size=20), tmp_path / f"{number}{suffix}")
+            done = await export(aiwyn.invoices.list(page_size=200), tmp_path / f"{number}{suffix}")
         assert [(each.category, text in str(each.message)) for each in seen] == [(StorageWarning, True)]
         assert done.rows == 600
 

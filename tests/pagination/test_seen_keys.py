@@ -81,15 +81,15 @@ def test_overlapping_pages_are_compared_key_by_key() -> None:
 
 @pytest.mark.parametrize("at_once", [1000, 95, 10])
 @pytest.mark.parametrize("descending", [False, True])
-def test_million_keys_take_about_one_byte_each(at_once: int, descending: bool) -> None:
+def test_keys_take_about_one_byte_each(at_once: int, descending: bool) -> None:
     tracemalloc.start()
     seen = KeySet()
-    begins = range(40_000, 1_040_000, at_once)
+    begins = range(40_000, 290_000, at_once)
     for first in reversed(begins) if descending else begins:
         assert seen.add_new(list(range(first, first + at_once))) is None
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert size < 1_250_000
+    assert size < 1.25 * 250_000
 
 
 @pytest.mark.parametrize(
