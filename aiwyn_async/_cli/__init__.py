@@ -23,9 +23,8 @@ def main() -> None:
     code = _run()
     if code == termination.ending[1]:
         _end_threads(code)
-        termination.install()  # as one more signal would change the exit code
-    else:
-        termination.begin()
+    # As an exception of one more signal would be ignored, with a traceback, or change the exit code.
+    termination.install()
     sys.exit(code)
 
 
@@ -65,8 +64,9 @@ def _end_threads(code: int) -> None:
     end = time.monotonic() + SECONDS_FOR_THREADS
     with contextlib.suppress(KeyboardInterrupt):  # one more signal
         for each in others:
-            each.join(max(0, end - time.monotonic()))
-    if any(each.is_alive() for each in others):
+            with contextlib.suppress(RuntimeError):  # a signal interrupted its start
+                each.join(max(0, end - time.monotonic()))
+    if not set(others).isdisjoint(threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):  # full, or closed
                 stream.flush()

@@ -55,6 +55,37 @@ _cli.SECONDS_FOR_THREADS = 0.1
 _cli.main()
 """
 
+SIGNAL_BEFORE_A_THREAD_STARTS = """
+import asyncio, os, signal, sys
+from aiwyn_async import _cli
+from aiwyn_async._cli import app
+from aiwyn_async._cli.termination import termination
+from aiwyn_async._core.threads import in_thread
+
+
+def interrupt(frame, event, argument):
+    if event == "c_call" and argument.__name__ in {"start_new_thread", "start_joinable_thread"}:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run(arguments):
+    termination.begin()
+    sys.setprofile(interrupt)
+    asyncio.run(in_thread(dict))
+
+
+app._run = run
+_cli.main()
+"""
+
+SIGNAL_AT_EXIT = """
+import atexit, os, signal
+from aiwyn_async._cli import main
+
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)
+main()
+"""
+
 EXECUTE = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 
 
@@ -190,6 +221,15 @@ def test_signal_during_the_start_of_a_thread_ends_the_command() -> None:
     command = [sys.executable, "-c", THREAD_WITHOUT_OWNER, "SIGTERM"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr.count("\n")) == (143, 1), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("program", "argument"), [(SIGNAL_BEFORE_A_THREAD_STARTS, "list"), (SIGNAL_AT_EXIT, "--version")]
+)
+def test_signal_outside_of_the_event_loop_ends_in_one_line(program: str, argument: str) -> None:
+    command = [sys.executable, "-c", program, argument]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (143, "terminated\n")
 
 
 @pytest.mark.parametrize(
