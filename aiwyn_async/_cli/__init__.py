@@ -21,10 +21,10 @@ SECONDS_FOR_THREADS = 5
 def main() -> None:
     """Run the command line; errors, also of imports, are one line on stderr."""
     code = _run()
+    # An exception of one more signal would change the exit code, or be ignored with a traceback.
+    termination.install()
     if code == termination.ending[1]:
         _end_threads(code)
-    # As an exception of one more signal would be ignored, with a traceback, or change the exit code.
-    termination.install()
     sys.exit(code)
 
 
@@ -62,10 +62,9 @@ def _end_threads(code: int) -> None:
         each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon
     ]
     end = time.monotonic() + SECONDS_FOR_THREADS
-    with contextlib.suppress(KeyboardInterrupt):  # one more signal
-        for each in others:
-            with contextlib.suppress(RuntimeError):  # a signal interrupted its start
-                each.join(max(0, end - time.monotonic()))
+    for each in others:
+        with contextlib.suppress(RuntimeError):  # a signal interrupted its start
+            each.join(max(0, end - time.monotonic()))
     if not set(others).isdisjoint(threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, AttributeError):  # full, or closed
