@@ -21,6 +21,8 @@ HEADER_SIZE: Final = 4096
 """A checkpoint writes the next content of the file, and then replaces the older one of two headers."""
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
+NO_PROGRESS_BAR: Final = "SET enable_progress_bar = false"
+"""In a notebook and in ``python -c``, DuckDB writes one to stdout by default."""
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""

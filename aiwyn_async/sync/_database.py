@@ -21,6 +21,7 @@ from aiwyn_async._core.duckdb_sql import (
     HEADER_SIZE,
     HELD,
     IN_USE,
+    NO_PROGRESS_BAR,
     FileId,
     attach_existing,
     attach_new,
@@ -95,7 +96,9 @@ class DatabaseFile:
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
+        connection = duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
+        connection.execute(NO_PROGRESS_BAR)
+        return connection
 
     @property
     def _log(self) -> Path:

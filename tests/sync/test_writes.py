@@ -74,6 +74,21 @@ def test_import_does_not_load_pandas() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "connection",
+    ["sync._database.DatabaseFile(Path('x'))._connection", "export._formats.duckdb._connect(Path('x'))"],
+)
+def test_duckdb_writes_no_progress_bar_to_stdout(connection: str) -> None:
+    """It does in code without a file, such as this and a notebook, if a statement takes 2 seconds."""
+    setting = "SELECT current_setting('enable_progress_bar')"
+    code = (
+        "from pathlib import Path; import aiwyn_async.sync._database, aiwyn_async.export._formats.duckdb; "
+        f'print(aiwyn_async.{connection}.execute("{setting}").fetchone())'
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "(False,)\n"
+
+
 @pytest.mark.parametrize("more", ["", "ALTER TABLE invoices ADD COLUMN mine VARCHAR"])
 async def test_collation_of_an_altered_column_hides_no_change(
     more: str, served: FirmServer, reader: AiwynClient, path: Path

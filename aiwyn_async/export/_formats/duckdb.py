@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from aiwyn_async._core.duckdb_sql import (
+    NO_PROGRESS_BAR,
     attach_existing,
     attach_new,
     check_names_differ,
@@ -174,7 +175,9 @@ def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:
         "temp_directory": f"{spill_beside}.spill",
         "autoinstall_known_extensions": False,  # download nothing
     }
-    return duckdb.connect(":memory:", config=options)
+    connection = duckdb.connect(":memory:", config=options)
+    connection.execute(NO_PROGRESS_BAR)
+    return connection
 
 
 @contextlib.contextmanager
