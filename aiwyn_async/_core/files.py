@@ -109,7 +109,8 @@ def storage_notes() -> Generator[None]:
     try:
         yield
     finally:
-        _noted.reset(token)
+        with contextlib.suppress(ValueError):  # closed in another context, by the garbage collector
+            _noted.reset(token)
 
 
 def _note(operation: str, text: str) -> None:

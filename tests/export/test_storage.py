@@ -8,12 +8,14 @@ import os
 import shutil
 import stat
 import warnings
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiwyn_async import AiwynClient, ExportError, StorageWarning
+from aiwyn_async._core.files import storage_notes
 from aiwyn_async.export import export
 from aiwyn_async.sandbox import Sandbox
 
@@ -143,3 +145,10 @@ async def test_dataset_syncs_each_folder_that_has_a_new_name(
     (run,) = (tmp_path / "x").glob("run-*")
     for folder in (tmp_path, tmp_path / "x", run, *run.iterdir()):
         assert folder.stat().st_ino in synced, folder
+
+
+def test_notes_of_an_export_can_end_in_another_context() -> None:
+    """Where the garbage collector closes an export whose event loop was closed."""
+    notes = storage_notes()
+    copy_context().run(notes.__enter__)
+    notes.__exit__(None, None, None)
