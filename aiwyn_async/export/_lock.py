@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import weakref
 from pathlib import Path
+from typing import Final
 
 from aiwyn_async._core.files import lock_folder, restrict_to_owner
 from aiwyn_async.errors import ExportError
@@ -38,16 +40,22 @@ class FolderLock:
                     f"another export is writing into {self._folder}; wait for it, or use another file name"
                 )
             self._handle = handle
+            _acquired.add(self)
             self._make_private(handle)
 
     def release(self) -> None:
         """Unlock the folder, and remove it if it is empty."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
+        if self._handle is not None:
             # Removed before it is unlocked, so that it cannot be the folder of another export.
             with contextlib.suppress(OSError):
-                if self._is_folder_of(handle):
+                if self._is_folder_of(self._handle):
                     self._folder.rmdir()
+            self.close()
+
+    def close(self) -> None:
+        """Close the folder and leave it as it is; it is unlocked if no other process has it open."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
             os.close(handle)
 
     def _make_private(self, handle: int) -> None:
@@ -68,3 +76,16 @@ class FolderLock:
             return os.path.samestat(os.fstat(handle), self._folder.lstat())
         except FileNotFoundError:
             return False
+
+
+_acquired: Final[weakref.WeakSet[FolderLock]] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """Leave the locks to the parent: a forked process would hold them as long as it runs."""
+    for lock in list(_acquired):
+        lock.close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_close_all)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -17,6 +19,7 @@ from msgspec import Struct
 from aiwyn_async import AiwynClient, CheckpointError, ExportError, F, IncompleteError, ServerError
 from aiwyn_async._pull.progress import Progress
 from aiwyn_async.export import export
+from aiwyn_async.export._lock import FolderLock
 from aiwyn_async.export._staging import Staging
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.testing import FakeClock
@@ -235,3 +238,33 @@ async def test_closed_loop_ends_the_threads_of_its_exports(tmp_path: Path) -> No
     async with asyncio.timeout(30):
         out, _ = await process.communicate()
     assert (process.returncode, out) == (0, b"ends\n1 0\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_forked_process_neither_holds_nor_removes_the_folder_of_an_export(tmp_path: Path) -> None:
+    folder = tmp_path / ".x.csv.partial"
+    lock = FolderLock(folder)
+    lock.acquire()
+    from_child, to_parent = os.pipe()
+    from_parent, to_child = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that other threads run while forking
+        child = os.fork()
+    if not child:
+        lock.release()
+        os.write(to_parent, b"released")
+        os.close(to_child)
+        os.read(from_parent, 1)
+        os._exit(0)
+    os.read(from_child, 8)
+    assert folder.exists()
+    with pytest.raises(ExportError, match="another export is writing"):
+        FolderLock(folder).acquire()
+    (folder / "part-000000").touch()
+    lock.release()
+    lock.acquire()
+    lock.release()
+    os.close(to_child)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for pipe in (from_child, to_parent, from_parent):
+        os.close(pipe)
