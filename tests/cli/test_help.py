@@ -137,6 +137,8 @@ async def test_verbose_command_logs_requests(cli: Cli, box: Sandbox) -> None:
             ["export", "invoices"],
             'error: Command "export" parameter --to requires an argument (see aiwyn export --help)',
         ),
+        (["export", "invoices", "x.csv"], "error: unexpected argument 'x.csv'; --to is missing (see aiwyn"),
+        (["upsert", "r.jsonl"], "error: unexpected argument 'r.jsonl'; --file is missing (see aiwyn upsert"),
         (["count", "invoices", "--wher", "{}"], "error: Unknown option: --wher. Did you mean --where?"),
         (["list", "invoices", "--profile", "b"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
         (["--profile=b", "count", "staff"], "error: unknown option '--profile'; set AIWYN_PROFILE"),
