@@ -245,6 +245,8 @@ class SyncedTable:
                 casts[name] = both
         if converted:
             self._file.execute(*sql.convert_columns(self._resource, self._key, converted))
+            # DuckDB refuses an existing key of a table created in the same transaction only at its commit.
+            self._inserts_only = False
         return casts
 
     def _batch_types(self) -> dict[str, Any]:

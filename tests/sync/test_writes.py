@@ -43,6 +43,18 @@ async def test_first_read_compares_rows_once_the_table_has_one_of_them(
     assert rows == [(number, f"note {number}", None) for number in range(1, ROWS + 1)]
 
 
+async def test_first_read_converts_a_column_of_rows_that_the_table_has(
+    firm: Any, reader: AiwynClient, path: Path
+) -> None:
+    await sync(reader.invoices, path)
+    with duckdb.connect(str(path)) as file:  # as if no read had finished
+        file.execute("UPDATE _aiwyn_sync SET bookmark = NULL")
+    firm.put(3, "2025-03-02T01:00:30Z", notes="changed", clientId="C-100")
+    result = await sync(reader.invoices, path)
+    assert (result.inserted, result.updated, result.problems) == (0, 1, [])
+    assert query(path, "SELECT notes, clientId FROM invoices WHERE id = 3") == [("changed", "C-100")]
+
+
 async def test_update_retains_columns_of_the_user(firm: Any, reader: AiwynClient, path: Path) -> None:
     await sync(reader.invoices, path)
     with duckdb.connect(str(path)) as file:
