@@ -133,21 +133,21 @@ class Bounds:
                     f"bookmark stays at {stays}, and later rows are read each time"
                 )
                 problems = (problem,)
-        bookmark = dated.at
-        if bookmark is not None and instant_of(bookmark) > dated.clock.now:
-            bookmark = _in_form_of(bookmark, dated.clock.now)
+        now = dated.clock.now
         span = Span(
             start=None,
             # A newest row that does not decode is above that bound, and must be received to be named.
             until=newest.at if newest.is_readable else None,
-            bookmark=bookmark,
+            bookmark=None if dated.at is None else _at_most(dated.at, now),
             bookmark_key=dated.key,
             newest=newest.key,
             counts_all=newest.counts_all,
             before=self._since if stored is None else stored.at,
             problems=problems,
         )
-        return await self._from_since(span) if stored is None else await self._from_bookmark(span, stored)
+        if stored is None:
+            return await self._from_since(span)
+        return await self._from_bookmark(span, stored, now)
 
     async def _from_since(self, span: Span) -> Span:
         if self._since is None:
@@ -161,9 +161,10 @@ class Bounds:
         )
         return msgspec.structs.replace(span, start=start, newest=None, notes=(note,))
 
-    async def _from_bookmark(self, span: Span, stored: Bookmark) -> Span:
+    async def _from_bookmark(self, span: Span, stored: Bookmark, now: datetime) -> Span:
         if span.bookmark is None:
-            span = msgspec.structs.replace(span, bookmark=stored.at, bookmark_key=stored.key)
+            at = _at_most(stored.at, now)  # the server's clock may have been set back
+            span = msgspec.structs.replace(span, bookmark=at, bookmark_key=stored.key)
             is_older = True
         else:
             is_older = instant_of(span.bookmark) < instant_of(stored.at)
@@ -230,6 +231,10 @@ def _is_certainly_ahead(at: str, clock: ServerClock) -> bool:
     """Return whether an instant is in the future in every time zone that it may be of."""
     grace = timedelta(0) if has_zone(at) else MAX_AHEAD_OF_UTC
     return instant_of(at) - grace > clock.latest
+
+
+def _at_most(shown: str, now: datetime) -> str:
+    return _in_form_of(shown, now) if instant_of(shown) > now else shown
 
 
 def _in_form_of(shown: str, moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The clock that bounds a bookmark, if the server sends a ``Date`` that is not valid."""
+"""The clock that bounds a bookmark, if the server sets it back, or sends a ``Date`` that is not valid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from aiwyn_async import AiwynClient
 from aiwyn_async.sync import sync
 from duckdb_files import stored_notes
-from model_firm import FirmServer, exact_firm
+from model_firm import FirmServer, exact_firm, micros_of
 
 
 @pytest.mark.parametrize("zone", ["", "Z"])
@@ -37,3 +37,18 @@ async def test_invalid_date_header_counts_as_none(
     firm.put(1, "2025-03-02T11:00:00Z")
     await sync(reader.invoices, path)
     assert stored_notes(path) == firm.notes()
+
+
+async def test_bookmark_follows_a_clock_that_was_set_back_before_all_rows(
+    served: FirmServer, reader: AiwynClient, path: Path
+) -> None:
+    served.firm.put(1, "2025-03-02T11:00:00Z")
+    await sync(reader.invoices, path)
+    served.firm.now = micros_of("2025-03-02T09:00:00Z")
+    result = await sync(reader.invoices, path)
+    assert result.bookmark == "2025-03-02T09:00:00Z"
+    served.firm.put(2, "2025-03-02T09:30:00Z")
+    served.firm.now = micros_of("2025-03-02T12:00:00Z")
+    result = await sync(reader.invoices, path)
+    assert (result.inserted, result.problems) == (1, [])
+    assert stored_notes(path) == served.firm.notes()
