@@ -317,13 +317,15 @@ class RangeReader(Generic[RowT]):
     async def _verify_count(self) -> None:
         """Compare the rows with the server's count at the end."""
         report, last_key = self.report, self._plan.last_key
-        count = await self._client.request_count(None)
+        count, has_keyless = await self._count_at_end()
         if count is not None and count < report.rows_yielded:
             # Rows were deleted, or this count is wrong.
             count = max(count, await self._client.request_count(None) or 0)
         report.total_count_at_end = count
         surplus = (count or 0) - report.rows_yielded
-        if surplus <= 0 or report.missing:
+        if has_keyless:
+            report.unaccounted_rows = max(1, surplus)
+        if surplus <= 0 or report.missing or has_keyless:
             return
         if last_key is not None:
             surplus = (await self._client.request_count(last_key) or 0) + self._yielded_above_last
@@ -331,3 +333,12 @@ class RangeReader(Generic[RowT]):
         else:
             surplus = min(surplus, (report.total_count_at_start or 0) - report.rows_yielded)
         report.unaccounted_rows = max(0, surplus)
+
+    async def _count_at_end(self) -> tuple[int | None, bool]:
+        """Return the server's count, and whether there are rows without a key, which no range has."""
+        client = self._client
+        try:
+            response = await client.send(RangeRequest(purpose="last"))  # a descending order begins with them
+        except RequestError:
+            return await client.request_count(None), False
+        return client.read_count(response), None in client.read_keys(response)
