@@ -25,6 +25,9 @@ MAX_COUNT_DIGITS: Final = 30
 # Lists under these keys are not rows.
 NOT_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
 
+_STATUS_KEYS: Final = frozenset({"status", "statuscode"})
+_FAILURES: Final = frozenset({"error", "fail"})
+
 
 class Envelope(msgspec.Struct, frozen=True):
     """The paths of keys, from the top of a response, to its rows and its count."""
@@ -131,7 +134,35 @@ def _raise_for_errors(json: bytes) -> None:
     except DECODING_ERRORS:
         errors = "the errors cannot be decoded"
     if errors:
-        raise ApiError(f"the API returned an error: {_first_message(errors)}", errors=errors)
+        raise _api_error(errors)
+
+
+def _api_error(errors: Any) -> ApiError:
+    return ApiError(f"the API returned an error: {_first_message(errors)}", errors=errors)
+
+
+def raise_for_failure(body: bytes) -> None:
+    """Raise ``ApiError`` if a page without rows, or ``data`` or ``meta`` in it, says that the request failed.
+
+    A ``message`` does not say so: it may be that there are no rows.
+    """
+    try:
+        top: Any = _decode_untyped(body)
+    except DECODING_ERRORS:
+        return
+    for path in ((), ("data",), ("meta",), ("data", "meta")):
+        layer = _walk(top, path)
+        for key, value in cast("dict[str, Any]", layer).items() if isinstance(layer, dict) else ():
+            name = key.lower().replace("_", "")
+            if name in {"error", "errors"} and value:
+                raise _api_error(value)
+            if name in _STATUS_KEYS and _is_failure(value):
+                raise ApiError(f"the API returned no rows and {key} {value}", errors=top)
+
+
+def _is_failure(status: object) -> bool:
+    number = parse_count(status)
+    return 400 <= number < 600 if number is not None else str(status).lower() in _FAILURES
 
 
 def _first_message(errors: Any) -> str:

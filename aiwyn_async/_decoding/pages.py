@@ -21,6 +21,7 @@ from aiwyn_async._decoding.envelope import (
     find_envelope,
     is_empty_page,
     parse_count,
+    raise_for_failure,
     split_layers,
 )
 from aiwyn_async._decoding.key_case import strip_indexes
@@ -159,7 +160,7 @@ class PageDecoder(Generic[RowT]):
             page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
             if page is not None and (page.count is not None or self._has_searched):
-                return page
+                return page if page.rows else _unless_failed(page, body)
             unknown = {} if page is None else page.unknown
         try:
             self._envelope = self._find_envelope(body)
@@ -167,7 +168,7 @@ class PageDecoder(Generic[RowT]):
             if page is not None:  # its count could not be searched for, beside a row that is not JSON
                 return page
             if is_empty_page(body, self._envelope or self._declared):
-                return DecodedRows([], 0, [])
+                return _unless_failed(DecodedRows([], 0, []), body)
             raise
         self._has_searched = True
         page = self._decode_as(self._envelope, body)
@@ -175,7 +176,7 @@ class PageDecoder(Generic[RowT]):
             split_layers(body)  # raises for a body that is not JSON
             raise DecodeError("the response does not have the envelope that its keys indicate")
         page.unknown = unknown | page.unknown
-        return page
+        return page if page.rows else _unless_failed(page, body)
 
     def decode_blocks(self, pieces: Sequence[bytes]) -> RowBlocks[RowT] | None:
         """Decode a page block by block; return None if it must be decoded as a whole.
@@ -301,6 +302,12 @@ class PageDecoder(Generic[RowT]):
             if key not in self._known_keys:
                 self._known_keys.add(key)
                 unknown[key] = index
+
+
+def _unless_failed(page: DecodedRows[RowT], body: bytes) -> DecodedRows[RowT]:
+    """Return a page without rows, which ends a read, unless its envelope says that the request failed."""
+    raise_for_failure(body)
+    return page
 
 
 @functools.lru_cache(maxsize=256)

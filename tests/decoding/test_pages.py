@@ -103,6 +103,54 @@ def test_decode_raises_error_of_successful_response(start: bytes, errors: bytes)
         decode(start + errors + b"}")
 
 
+FAILURES = [
+    b'"statusCode":500',
+    b'"status_code":"503"',
+    b'"status":"error"',
+    b'"status":"FAIL"',
+    b'"Error":"timeout"',
+    b'"meta":{"error":{"code":7}}',
+    b'"meta":{"status":504}',
+]
+NO_FAILURES = [
+    b'"statusCode":200',
+    b'"status":"ok"',
+    b'"status":1001',
+    b'"status":null',
+    b'"Error":null',
+    b'"errors":[]',
+    b'"meta":{"error":null,"message":"no invoices"}',
+    b'"message":"no invoices"',
+    b'"took":500',
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize(
+    "page",
+    [
+        b'{"deid_invoice":[],%b}',
+        b'{"x":[],%b}',
+        b'{"data":{"invoice":[],"total":0},%b}',
+        b'{"data":{"invoice":[],%b}}',
+    ],
+)
+def test_page_without_rows_that_says_it_failed_is_an_error(page: bytes, failure: bytes) -> None:
+    with pytest.raises(ApiError):
+        decode(page % failure)
+
+
+def test_null_with_a_count_of_zero_that_says_it_failed_is_an_error() -> None:
+    count = b'"deid_invoice_aggregate":{"aggregate":{"count":0}}'
+    with pytest.raises(ApiError, match="no rows and status error"):
+        decode(b'{"deid_invoice":null,"status":"error",' + count + b"}")
+
+
+@pytest.mark.parametrize("extra", NO_FAILURES)
+def test_page_without_rows_may_have_other_keys(extra: bytes) -> None:
+    assert decode(b'{"deid_invoice":[],' + extra + b"}").rows == []
+
+
 def test_decode_raises_for_undecodable_error() -> None:
     with pytest.raises((ApiError, DecodeError)):
         decode(b'{"errors":[{"message":"\xff"}]}')
