@@ -88,14 +88,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         """Return a request of the query with more fields of its body."""
         return Request(method="POST", path=self.path, body=encode_json({**self.fields, **fields}))
 
-    def where(self, after: Id | None = None, until: Id | None = None) -> Any:
+    def where(self, after: Id | None = None, until: Id | None = None, *, other_than: Id | None = None) -> Any:
         """Return the condition for the rows with keys above ``after`` up to ``until``, or None.
 
-        None is the bound of the query.
+        None is the bound of the query. ``other_than`` is a key that they do not have.
         """
         bounds = self.key_range or KeyRange(None, None)
         after, until = bounds.after if after is None else after, bounds.until if until is None else until
-        return _all_of([self.fields.get("where"), *key_between(self.key, after, until)])
+        others = None if other_than is None else {self.key: {"_neq": other_than}}
+        return _all_of([self.fields.get("where"), *key_between(self.key, after, until), others])
 
     def order(self) -> Order:
         """Return the order of keyset pagination: the caller's, made unique by the key."""

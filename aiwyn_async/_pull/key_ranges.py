@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import le, lt
 from typing import Any, TypeGuard
 
-from aiwyn_async._core.pull_report import KeyRange
+from aiwyn_async._core.pull_report import KeyRange, MissingRange
 from aiwyn_async._pagination.seen_keys import KeySet
 from aiwyn_async.models.base import Id
 
@@ -43,6 +43,11 @@ def follows_in_order(after: Id | None, keys: Sequence[Id | None]) -> bool:
     return any(all(map(le, form, form[1:])) for form in forms)
 
 
+def _is_not_above(after: Id | None, keys: Sequence[Id | None]) -> bool:
+    """Return whether the only key is this one, or a lower integer."""
+    return list(keys) == [after] or (isinstance(after, int) and are_integers(keys) and keys[0] < after)
+
+
 def lower_bound(key_range: KeyRange) -> float:
     """Return ``after`` in a form that compares with numbers."""
     return key_range.after if isinstance(key_range.after, int) else -math.inf
@@ -68,6 +73,21 @@ def merge_adjacent(ranges: Iterable[KeyRange]) -> list[KeyRange]:
     return merged
 
 
+def add_missing(ranges: list[MissingRange], missing: MissingRange) -> None:
+    """Add a missing range, merged with adjacent ones."""
+    for index, other in enumerate(ranges):
+        if other.until is not None and other.until == missing.after:
+            merged = MissingRange(other.after, missing.until, other.reason)
+        elif missing.until is not None and missing.until == other.after:
+            merged = MissingRange(missing.after, other.until, missing.reason)
+        else:
+            continue
+        del ranges[index]
+        add_missing(ranges, merged)
+        return
+    ranges.append(missing)
+
+
 class PageHistory:
     """What earlier pages show about later ones, and about rows not received."""
 
@@ -80,6 +100,10 @@ class PageHistory:
         """The lowest and the highest key of each page."""
         self.rejected: set[int] = set()
         """Integer keys of discarded responses."""
+        self._end_key: Id | None = None
+        """The last key received, if the server returned no higher one as the highest."""
+        self._passed_key: Id | None = None
+        """The same, once rows above it were received."""
 
     def record_length(self, rows: int) -> None:
         self._max_rows = max(self._max_rows, rows)
@@ -92,11 +116,23 @@ class PageHistory:
         """Record a discarded response: another response has to contain its rows."""
         self.rejected.update(key for key in keys if isinstance(key, int))
 
-    def is_below_first_page(self, keys: Sequence[Id | None]) -> bool:
-        """Return whether the highest key, requested after the first page, is below the end of that page.
+    def record_highest(self, keys: Sequence[Id | None], after: Id | None) -> None:
+        """Record the highest key, requested after the row with the key ``after``."""
+        if _is_not_above(after, keys):
+            self._end_key = after
 
-        Either those rows were deleted, or the server ignores the order.
+    def doubts_highest(self) -> bool:
+        """Return whether rows follow where the list ended, so that the highest key is requested again."""
+        self._passed_key, self._end_key = self._end_key, None
+        return self._passed_key is not None
+
+    def is_below_received(self, keys: Sequence[Id | None]) -> bool:
+        """Return whether the highest key is below the end of the first page, or still where the list ended.
+
+        Either rows were deleted, or the server ignores the order.
         """
+        if self._passed_key is not None and _is_not_above(self._passed_key, keys):
+            return True
         return are_integers(keys) and [keys[0] < high for _, high in self._received] == [True]
 
     def is_short(self, rows: int) -> bool:

@@ -16,6 +16,7 @@ from aiwyn_async._pagination.confirm import Evidence
 from aiwyn_async._pull.key_ranges import (
     KeyFilterIgnored,
     PageHistory,
+    add_missing,
     are_integers,
     contains,
     find_violation,
@@ -178,11 +179,11 @@ class RangePlan:
         elif not self.has_started:
             # Without a count, or with that of the page, only the last row shows rows without a key, which no
             # filter matches.
-            has_count = count is not None and count > len(keys)
+            rest = (count or 0) - len(keys)
             is_divided = self._max_ranges > 1 and are_integers(keys)
-            self._needs_last = not has_count or (
-                is_divided and (count or 0) - len(keys) > self._segments.page_size
-            )
+            self._needs_last = rest <= 0 or (is_divided and rest > self._segments.page_size)
+        if accepted and segment.until is None and self._history.doubts_highest():
+            self._needs_last = True
         self.has_started = True
         return accepted
 
@@ -229,7 +230,7 @@ class RangePlan:
         self._waits_for_last = False
         if keys is not None and None in keys:
             raise KeyFilterIgnored("the server returned rows without a key")
-        is_below = self._unverified is None and self._history.is_below_first_page(keys or ())
+        is_below = self._unverified is None and self._history.is_below_received(keys or ())
         if (keys == [] or is_below) and not self._last_was_doubtful:  # a single one may be a fault
             self._last_was_doubtful = self._needs_last = True
             self.reject(keys or ())
@@ -238,9 +239,13 @@ class RangePlan:
             raise KeyFilterIgnored("the server did not order rows by descending key")
         if self._unverified is not None:
             self._verify_last(self._unverified, keys)
-        elif keys is None:
             return
-        elif are_integers(keys) and all(lower_bound(each.remaining) <= keys[0] for each in self._segments):
+        if keys is None or not self._segments:
+            return
+        self._history.record_highest(keys, self._segments[-1].after)
+        if self.last_key is not None:
+            return
+        if are_integers(keys) and all(lower_bound(each.remaining) <= keys[0] for each in self._segments):
             self.last_key = keys[0]
         elif len(keys) == 1 and isinstance(keys[0], str):
             after = self._segments[-1].after
@@ -312,7 +317,7 @@ class RangePlan:
         for each in suspects:
             if self._ordered:
                 reason = "its rows were in a discarded response and in no later one"
-                self._mark_missing(MissingRange(each.after, each.until, reason))
+                add_missing(self.missing, MissingRange(each.after, each.until, reason))
             else:
                 self._segments.append(Segment(each.after, each.until, size, size))
 
@@ -324,26 +329,12 @@ class RangePlan:
 
     def _skip_to(self, segment: Segment, until: Id | None) -> None:
         """Mark the keys of a segment up to ``until`` as missing, and continue above."""
-        self._mark_missing(MissingRange(segment.after, until, segment.reason))
+        add_missing(self.missing, MissingRange(segment.after, until, segment.reason))
         if until == segment.until:
             self._segments.remove(segment)
         else:
             segment.after, segment.page_size, segment.search = until, 1, None
         self.has_started = True
-
-    def _mark_missing(self, missing: MissingRange) -> None:
-        """Add a missing range, merged with adjacent ones."""
-        for index, other in enumerate(self.missing):
-            if other.until is not None and other.until == missing.after:
-                merged = MissingRange(other.after, missing.until, other.reason)
-            elif missing.until is not None and missing.until == other.after:
-                merged = MissingRange(missing.after, other.until, missing.reason)
-            else:
-                continue
-            del self.missing[index]
-            self._mark_missing(merged)
-            return
-        self.missing.append(missing)
 
     def _complete(self, segment: Segment) -> None:
         self._segments.remove(segment)

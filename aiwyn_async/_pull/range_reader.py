@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from aiwyn_async._core.pull_report import KeyRange, PullReport
@@ -142,7 +143,7 @@ class RangeReader(Generic[RowT]):
                 if page is not None:
                     return page
             else:
-                self._process_probe(request, result)
+                await self._process_probe(request, result)
 
     async def aclose(self) -> None:
         """Cancel the requests in flight."""
@@ -219,7 +220,8 @@ class RangeReader(Generic[RowT]):
         # One row more than the page has, which shows if a row is missing at its start.
         end = RangeRequest(purpose="end", after=request.after, until=request.until, size=len(page.keys) + 1)
         try:
-            return await self._client.request_keys(end) == list(reversed(page.keys))
+            is_same = await self._client.request_keys(end) == list(reversed(page.keys))
+            return is_same and (len(page.keys) > 1 or await self._client.is_alone(page.keys[0], end))
         except RequestError:
             return False
 
@@ -286,7 +288,7 @@ class RangeReader(Generic[RowT]):
             return True
         return False
 
-    def _process_probe(self, request: RangeRequest, response: Response) -> None:
+    async def _process_probe(self, request: RangeRequest, response: Response) -> None:
         self._successes += 1
         keys: list[Id | None] | None
         try:
@@ -295,8 +297,12 @@ class RangeReader(Generic[RowT]):
             keys = None
         if request.purpose == "probe":
             self._plan.receive_probe(request, works=keys is not None)
-        else:
-            self._plan.receive_last_key(keys)
+            return
+        if keys and self.report.rows_received == 1 and self._yielded.has_all(keys):
+            with suppress(RequestError):
+                if not await self._client.is_alone(keys[0], request):
+                    raise KeyFilterIgnored("the server did not order rows by descending key")
+        self._plan.receive_last_key(keys)
 
     async def _finish(self) -> None:
         """Complete the report, and verify the count unless the first one is enough."""

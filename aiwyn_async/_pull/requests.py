@@ -123,6 +123,14 @@ class RangeClient:
         """Send a request and return the keys of its rows."""
         return self.read_keys(await self.send(request))
 
+    async def is_alone(self, key: Id | None, within: RangeRequest) -> bool:
+        """Return whether a range has no other key than the one that is its lowest and its highest.
+
+        A server that ignores the order, and returns one row, returns the same row for either.
+        """
+        others = RangeRequest(purpose="end", after=within.after, until=within.until, other_than=key)
+        return set(await self.request_keys(others)) <= {key}  # itself, if the server ignores the condition
+
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""
         response = await self.send(RangeRequest(purpose="count", until=until))
@@ -136,7 +144,7 @@ class RangeClient:
 
     def _fields(self, request: RangeRequest) -> dict[str, Any]:
         query = self._query
-        where = query.where(request.after, request.until)
+        where = query.where(request.after, request.until, other_than=request.other_than)
         direction = "desc" if request.purpose in {"last", "end"} else "asc"
         fields = {"orderBy": [{query.key: direction}], query.page_size_key: request.size}
         if request.page is not None:

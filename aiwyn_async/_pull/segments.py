@@ -15,7 +15,7 @@ Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 
 class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A request for rows with keys above ``after``, up to ``until``, in key order.
+    """A request for rows with keys above ``after``, up to ``until``, ``other_than`` one, in key order.
 
     Attributes:
         purpose: "page" reads rows of a segment; "last" and "first" read one row at either end of the list,
@@ -31,6 +31,7 @@ class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     purpose: Purpose
     after: Id | None = None
     until: Id | None = None
+    other_than: Id | None = None
     size: int = 1
     page: int | None = None
     segment: Segment | None = None

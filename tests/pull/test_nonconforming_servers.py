@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import aclosing
 from operator import gt, le
 from typing import Any
 
 import msgspec
 import pytest
 
-from aiwyn_async import IncompleteError, Pull, StatusError
+from aiwyn_async import IncompleteError, PaginationError, Pull, StatusError
 from edited_checkpoints import edited
 from server_model import Row, ServerModel, matcher, numbered
 
@@ -447,6 +448,54 @@ async def test_ignored_order_shows_in_the_request_for_the_highest_key(
     assert sorted(await keys_of(pull)) == [10, 20, 30, 40, 50, 60]
     assert pull.report.fallback_reason == "the server did not order rows by descending key"
     assert pull.report.complete
+
+
+PAGES_OF_ONE_ROW = {"requested": {"page_size": 1}, "clamped": {"page_size": 10}}
+
+
+@pytest.mark.parametrize("pages", PAGES_OF_ONE_ROW)
+@pytest.mark.parametrize("counts_pages", [False, True])
+@pytest.mark.parametrize("keys", [(20, 40, 10, 60), (60, 10, 20, 40), ("b", "d", "a", "c"), ("d", "a", "b")])
+async def test_ignored_order_of_pages_of_one_row_loses_no_row(
+    serve: Serve, keys: tuple[Any, ...], counts_pages: bool, pages: str
+) -> None:
+    """The first row is the response to the request for the highest key too."""
+    model = ServerModel(numbered(*keys))
+    model.order, model.cap = lambda _row: 0, 1
+    model.count = lambda _matching, shown: shown if counts_pages else None
+    pull = (await serve(model)).invoices.pull(**PAGES_OF_ONE_ROW[pages]).decode_as(dict)
+    assert sorted(await keys_of(pull)) == sorted(keys)
+    assert pull.report.fallback_reason == "the server did not order rows by descending key"
+    assert pull.report.complete
+
+
+async def test_resumed_pull_notices_an_ignored_order_of_pages_of_one_row(serve: Serve) -> None:
+    """No row is above the one before the checkpoint, says the server, and then sends one."""
+    model = ServerModel(numbered(20, 40, 10, 60))
+    model.order, model.count = lambda _row: 0, lambda _matching, _shown: None
+    invoices = (await serve(model)).invoices
+    async with aclosing(invoices.pull(page_size=1).decode_as(dict).pages()) as pages:
+        checkpoint = (await anext(pages)).checkpoint
+    resumed = invoices.pull(page_size=1).decode_as(dict).resume_from(checkpoint)
+    with pytest.raises(PaginationError, match="did not order rows by descending key"):
+        await keys_of(resumed)
+
+
+@pytest.mark.parametrize("page_size", [1, 10])
+async def test_row_inserted_above_the_only_one_is_no_ignored_order(serve: Serve, page_size: int) -> None:
+    model = ServerModel(numbered(5))
+    model.count = lambda _matching, _shown: None
+    model.before_each = lambda: model.rows.extend(numbered(7, 9) if len(model.bodies) == 4 else [])
+    pull = (await serve(model)).invoices.pull(page_size=page_size).decode_as(dict)
+    assert await keys_of(pull) == [5, 7, 9][: 3 if page_size == 1 else 1]
+    assert (pull.report.method, pull.report.complete) == ("key_ranges", True)
+
+
+async def test_pull_of_one_row_asks_once_for_others(serve: Serve) -> None:
+    model = ServerModel(numbered(5))
+    model.count = lambda _matching, _shown: None
+    assert await keys_of((await serve(model)).invoices.pull().decode_as(dict)) == [5]
+    assert [body.get("where") for body in model.bodies] == [None, None, {"id": {"_neq": 5}}]
 
 
 async def test_row_without_a_key_in_a_discarded_response_is_not_lost(serve: Serve) -> None:

@@ -61,6 +61,7 @@ def matcher(body: dict[str, Any], is_above: Callable[[Any, Any], bool]) -> Calla
             key is not None
             and all(is_above(key, each["_gt"]) for each in bounds if "_gt" in each)
             and all(key <= each["_lte"] for each in bounds if "_lte" in each)
+            and all(key != each["_neq"] for each in bounds if "_neq" in each)
         )
 
     return matches
