@@ -78,9 +78,12 @@ class Pager(ReportedRead[RowT, ListReport]):
                 self._finish(pages)
 
     async def first(self) -> RowT | None:
-        """Return the first row, or None if there is none; requests one row."""
+        """Return the first row, or None if there is none; requests one row, more if bad ones are left out."""
         yielded = 0 if self._position is None else self._position.get("yielded", 0)
-        rows = await self._with(limit=yielded + 1).collect()
+        one: Pager[RowT] = self._with(limit=yielded + 1)
+        rows = await one.collect()
+        if not rows and one.report.bad_rows:
+            return await super().first()
         return rows[0] if rows else None
 
     async def count(self) -> int:

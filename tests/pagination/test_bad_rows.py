@@ -82,6 +82,24 @@ async def test_awaited_page_of_bad_rows_is_the_first_page(aiwyn: AiwynClient, bo
     assert (page.items, page.count, len(page.meta.attempts)) == ([], 95, 1)
 
 
+async def test_first_is_the_first_row_that_decodes(aiwyn: AiwynClient, box: Sandbox) -> None:
+    def mutate(body: bytes) -> bytes:
+        page = msgspec.json.decode(body)
+        for row in page["deid_invoice"]:
+            row["totalAmount"] = "a lot" if row["id"] in bad else row["totalAmount"]
+        return msgspec.json.encode(page)
+
+    keys = [row.id for row in await aiwyn.invoices.search().collect()]
+    bad = set(keys[:3])
+    box.faults.add("invoices.search", every=1, mutate=mutate)
+    for option in ("skip", "collect"):
+        first = await aiwyn.invoices.search(on_bad_row=option).first()
+        assert first is not None
+        assert first.id == keys[3]
+    bad.update(keys)
+    assert await aiwyn.invoices.search(on_bad_row="skip").first() is None
+
+
 async def test_last_row_without_key_loses_no_other_row(aiwyn: AiwynClient, box: Sandbox) -> None:
     def without_key(body: bytes) -> bytes:
         page = msgspec.json.decode(body)
