@@ -84,6 +84,7 @@ class DecodedRows(msgspec.Struct, Generic[RowT]):
         unknown: paths of keys without a field, and the index of the first row with each.
         is_malformed: a row is not JSON; the same request may return a well-formed page.
         was_slow: the page could not be decoded in one call, because of values in its rows.
+        is_elsewhere: the rows are under another key than those of the page before, or than is declared.
     """
 
     rows: list[RowT]
@@ -93,6 +94,7 @@ class DecodedRows(msgspec.Struct, Generic[RowT]):
     unknown: dict[str, int] = {}
     is_malformed: bool = False
     was_slow: bool = False
+    is_elsewhere: bool = False
 
 
 class RowBlocks(Generic[RowT]):
@@ -162,6 +164,7 @@ class PageDecoder(Generic[RowT]):
             if page is not None and (page.count is not None or self._has_searched):
                 return page if page.rows else _unless_failed(page, body)
             unknown = {} if page is None else page.unknown
+        rows_at = self.rows_at
         try:
             self._envelope = self._find_envelope(body)
         except DecodeError:
@@ -176,6 +179,7 @@ class PageDecoder(Generic[RowT]):
             split_layers(body)  # raises for a body that is not JSON
             raise DecodeError("the response does not have the envelope that its keys indicate")
         page.unknown = unknown | page.unknown
+        page.is_elsewhere = self.rows_at != rows_at
         return page if page.rows else _unless_failed(page, body)
 
     def decode_blocks(self, pieces: Sequence[bytes]) -> RowBlocks[RowT] | None:

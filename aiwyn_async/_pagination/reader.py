@@ -58,6 +58,7 @@ class PageReader(Generic[RowT]):
 
     def __init__(self, session: Session, query: Query, row_type: type[RowT], on_bad_row: OnBadRow) -> None:
         self.bad_rows: list[BadRow] = []
+        self._has_read = False
         self._session = session
         self._request = Request(method="POST", path=query.path)
         self._key = query.key
@@ -80,7 +81,7 @@ class PageReader(Generic[RowT]):
         return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
-        """Decode a response; one that is not JSON or has excluded rows is requested ``again``, once.
+        """Decode a response; one that is not JSON or not of this query is requested ``again``, once.
 
         Raises:
             PaginationError: a row does not meet a condition on ids.
@@ -94,7 +95,7 @@ class PageReader(Generic[RowT]):
         except DecodeError as error:
             if not error.malformed:
                 raise  # else it may have been truncated in transit
-        if rows is None or rows.is_malformed or violations:
+        if rows is None or rows.is_malformed or violations or (rows.is_elsewhere and self._has_read):
             if rows is not None and rows.unknown:  # noted once for all responses
                 self._note_unknown(rows, self._keys_of(rows, response))
             response = await repeated(response, again())
@@ -111,6 +112,7 @@ class PageReader(Generic[RowT]):
             del rows, keys  # a traceback shows the locals of this frame, and nothing here is masked
             raise row_error
         self._note_unknown(rows, keys)
+        self._has_read = True
         return DecodedPage(rows, keys, response)
 
     def digests(self, page: DecodedPage[RowT]) -> Sequence[Id | None]:

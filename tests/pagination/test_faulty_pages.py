@@ -61,6 +61,34 @@ async def test_faulty_page_of_a_server_that_counts_pages_is_repaired_or_reported
     assert silent == []
 
 
+class OtherResource(OneFault):
+    """One response is that of another resource, whose keys are above all others; or all from there on."""
+
+    def __init__(self, at: int, *, counted: bool, for_good: bool = False) -> None:
+        super().__init__(numbered(range(30)), None, at, counted=counted)
+        self._for_good = for_good
+
+    def _faulty_page(self, fields: dict[str, Any], number: int) -> bytes:
+        page = super()._faulty_page(fields, number)
+        if self._for_good:
+            return page.replace(b"deid_invoice", b"bills") if number >= (self.at or 0) else page
+        return b'{"clients":[{"id":7000},{"id":7001}],"total":2}' if number == self.at else page
+
+
+@pytest.mark.parametrize("verb", ["list", "search", "pull"])
+@pytest.mark.parametrize("counted", [False, True])
+@pytest.mark.parametrize("for_good", [False, True])
+async def test_response_of_another_resource_is_requested_again(
+    clock: FakeClock, verb: str, counted: bool, for_good: bool
+) -> None:
+    for position in range(1, 6):
+        server = OtherResource(position, counted=counted, for_good=for_good)
+        async with serving(server, clock) as client:
+            read = getattr(client.invoices, verb)(page_size=4).decode_as(dict)
+            received, is_complete = await keys_received(read)
+            assert (sorted(received), is_complete) == ([*range(30)], True), position
+
+
 async def test_repeated_first_page_does_not_end_a_list_whose_server_counts_pages(clock: FakeClock) -> None:
     server = OneFault(numbered(range(47)), "repeated", 1, counted=True)
     server.counts_pages = True
