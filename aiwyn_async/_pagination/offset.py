@@ -142,7 +142,8 @@ class OffsetPagination:
     def evidence(self, result: PageResult, *, known: bool) -> Evidence:
         state, length, count = self._state, len(result.keys), result.count
         first_count = count if self._first_count is None else self._first_count
-        is_counted = count == state.rows + length == first_count
+        is_trusted = self._trust_first_count or state.pages_received > 0
+        is_counted = is_trusted and count == state.rows + length == first_count
         if not length:
             is_end = is_counted and state.rows > 0 and state.probe is None and self._trusts_count
             is_behind_empty = self._empty_pages > 0 and self._count is None is count

@@ -61,6 +61,18 @@ async def test_faulty_page_of_a_server_that_counts_pages_is_repaired_or_reported
     assert silent == []
 
 
+@pytest.mark.parametrize("content", ["short", "headless", "holed"])
+@pytest.mark.parametrize("verb", ["list", "search"])
+async def test_count_does_not_rely_on_a_first_page_that_counts_itself(
+    clock: FakeClock, content: Content, verb: str
+) -> None:
+    for position in range(4):
+        server = OneFault(numbered(range(13)), content, position, counted=True)
+        server.counts_pages = server.counts_cut_pages = True
+        async with serving(server, clock) as client:
+            assert await getattr(client.invoices, verb)().count() == 13, position
+
+
 class OtherResource(OneFault):
     """One response is that of another resource, whose keys are above all others; or all from there on."""
 
