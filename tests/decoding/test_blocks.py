@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -21,6 +22,7 @@ from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.models.invoices import Invoice
 
+EXAMPLES = int(os.environ.get("AIWYN_BLOCKS_EXAMPLES", "75"))
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 WRAPPED = Envelope(("data", "deid_invoice"), ("data", "deid_invoice_aggregate", "aggregate", "count"))
 
@@ -116,7 +118,7 @@ def block_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("block_bytes")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=EXAMPLES, deadline=None)
 @given(rows, kinds, envelopes, indents, positions)
 def test_blocks_have_the_rows_of_the_page(
     rows: list[Any], kind: Any, envelope: Envelope, indent: int | None, positions: list[float]
@@ -134,7 +136,9 @@ def test_blocks_have_the_rows_of_the_page(
 
 
 @pytest.mark.usefixtures("block_bytes")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=600, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=2 * EXAMPLES, deadline=None
+)
 @given(rows, kinds, envelopes, st.data())
 def test_blocks_of_damaged_page_do_not_decode_differently(
     rows: list[Any], kind: Any, envelope: Envelope, data: st.DataObject
