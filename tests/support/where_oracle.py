@@ -5,6 +5,7 @@ Postgres; a row matches if the tree is true.
 """
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -126,6 +127,7 @@ def _pattern(operator: str, pattern: str, text: str) -> bool:
     return not matched if operator.startswith("_n") else matched
 
 
+@functools.lru_cache(maxsize=10_000)
 def like(pattern: str, text: str) -> bool:
     r"""Match SQL LIKE: ``%``, ``_``, and ``\`` before a literal character."""
     chars = iter(pattern)
