@@ -28,7 +28,7 @@ async def read(server: OneFault, clock: FakeClock, *, by_key: bool) -> tuple[lis
 async def test_faulty_page_is_repaired_or_reported(
     clock: FakeClock, content: Content, by_key: bool, counted: bool, cap: int
 ) -> None:
-    rows = numbered(range(5, 100))
+    rows = numbered(range(5, 70))
     keys = [row["id"] for row in rows]
     plain = OneFault(rows, None, None, counted=counted, cap=cap)
     keys_read, is_complete = await read(plain, clock, by_key=by_key)
