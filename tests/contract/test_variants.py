@@ -6,7 +6,6 @@ or the form of its response. Only the prefix is configured in the client.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -176,9 +175,7 @@ class Server:
         self.requests = 0
 
     def numbered(self, number: int) -> dict[str, Any]:
-        row = copy.deepcopy(self.example)
-        row["invoiceId" if self.resource.key is None else "id"] = 1000 + number
-        return row
+        return self.example | {"invoiceId" if self.resource.key is None else "id": 1000 + number}
 
     async def respond(self, request: web.Request) -> web.Response:
         assert request.path == f"{self.variant.prefix}{self.resource.path}", request.path
