@@ -67,22 +67,24 @@ def read_file(path: Path) -> list[dict[str, Any]]:
             return [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("columns", CHOICES, ids=",".join)
 @pytest.mark.parametrize("suffix", TABLES)
 @pytest.mark.parametrize("rows", [COMMON, UNUSUAL], ids=["common", "unusual"])
 async def test_each_row_has_the_values_of_the_whole_export(
-    rows: tuple[str, ...], suffix: str, columns: tuple[str, ...], serve: Serve, tmp_path: Path
+    rows: tuple[str, ...], suffix: str, serve: Serve, tmp_path: Path
 ) -> None:
     for number, row in enumerate(rows):
         aiwyn = serve(row)
-        whole, chosen = tmp_path / f"{number}.{suffix}", tmp_path / f"chosen-{number}.{suffix}"
+        whole = tmp_path / f"{number}.{suffix}"
         await export(aiwyn.invoices.list(on_bad_row="skip"), whole)
-        result = await export(aiwyn.invoices.list(on_bad_row="skip"), chosen, columns=columns)
-        expected = [{name: each[name] for name in columns} for each in read_file(whole)]
-        if expected:  # a row that decodes as a whole
-            assert read_file(chosen) == expected
-            assert [list(each) for each in read_file(chosen)] == [list(columns)]
-            assert result.report.bad_rows == 0
+        exported = read_file(whole)
+        for choice, columns in enumerate(CHOICES):
+            chosen = tmp_path / f"chosen-{number}-{choice}.{suffix}"
+            result = await export(aiwyn.invoices.list(on_bad_row="skip"), chosen, columns=columns)
+            if exported:  # a row that decodes as a whole
+                read = read_file(chosen)
+                assert read == [{name: each[name] for name in columns} for each in exported], (row, columns)
+                assert [list(each) for each in read] == [list(columns)]
+                assert result.report.bad_rows == 0
 
 
 @pytest.mark.parametrize("columns", CHOICES, ids=",".join)
