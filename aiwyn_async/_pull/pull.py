@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Generic, Never, TypeVar, overload
 
 import msgspec
@@ -166,7 +166,7 @@ class Pull(ReportedRead[RowT, PullReport]):
     def _fingerprint(self) -> str:
         """Of the query, and of the shape of a row: rows of two shapes must not be joined."""
         path, query = self.query.path, self.query.pull_fingerprint()
-        rows = fingerprint(path, {"rows": _shape_of(self.row_type)})
+        rows = _shape_fingerprint(path, self.row_type)
         return f"{fingerprint(path, {'query': query, 'server': self.query.server})}.{rows}"
 
 
@@ -276,8 +276,11 @@ class _PullIteration(Generic[RowT]):
             )
 
 
-def _shape_of(row_type: Any) -> object:
+@lru_cache(maxsize=256)
+def _shape_fingerprint(path: str, row_type: Any) -> str:
+    """Of the schema of the rows, which takes milliseconds to make."""
     try:
-        return msgspec.json.schema(plain_type(row_type))
+        shape: object = msgspec.json.schema(plain_type(row_type))
     except TypeError:  # a type of the caller that has no schema
-        return type_name(row_type)
+        shape = type_name(row_type)
+    return fingerprint(path, {"rows": shape})

@@ -234,8 +234,9 @@ async def check_one(seed: int, path: Path, checker: Checker) -> None:
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 async def test_synced_table_equals_the_firm_or_a_problem_says_why(chunk: int, tmp_path: Path) -> None:
-    counts = await check_all(range(chunk, SEEDS, CHUNKS), tmp_path)
+    counts = await check_all(range(chunk * SEEDS // CHUNKS, (chunk + 1) * SEEDS // CHUNKS), tmp_path)
     print(f"\nchunk {chunk}: {dict(sorted(counts.items()))}")  # noqa: T201 (for a run of many seeds)
     assert not any(name.endswith("different, complete") for name in counts)
     plain = {name: count for name, count in counts.items() if name.startswith("plain")}
-    assert plain["plain: equal, complete"] >= 0.97 * sum(plain.values())
+    # Of every change that the model makes, few leave a doubt: one of the few firms of a chunk may.
+    assert sum(plain.values()) - plain["plain: equal, complete"] <= max(1, 0.03 * sum(plain.values()))
