@@ -153,8 +153,9 @@ class KeysetPagination:
         if known or self.was_before_resume(result) or result.is_out_of_order:
             return Evidence.WRONG
         is_last = self._limit is not None and self._yielded + length >= self._limit
-        is_counted = self._is_counted(result) and (self._trust_first_count or self._max_page_rows > 0)
-        if is_last or is_counted or length >= self._requested:
+        if is_last or length >= self._requested:
+            return Evidence.SUFFICIENT
+        if self._is_counted(result) and (self._trust_first_count or self._max_page_rows > 0):
             return Evidence.SUFFICIENT
         # The server may have a smaller page size of its own: that of its longest page.
         is_short = not self._max_page_rows or length < self._max_page_rows
