@@ -93,7 +93,7 @@ class PageHistory:
 
     def __init__(self) -> None:
         self._max_rows = 0
-        """The length of the longest page: the server may clamp the page size."""
+        """The length of the longest page shorter than requested: the server may clamp the page size."""
         self._max_count = 0
         """The highest count that exceeded its page, so that it was not the count of the page alone."""
         self._received: list[tuple[int, int]] = []

@@ -172,7 +172,7 @@ class RangePlan:
         segment.page_size = min(self._segments.page_size, 2 * segment.page_size)
         is_end = not keys or is_last or (self._history.is_all(len(keys), count) and len(keys) < request.size)
         accepted, is_end = self._advance(segment, keys, is_end=is_end)
-        if not is_end or len(keys) >= request.size:  # the last page of a range may have any length
+        if not is_end and len(keys) < request.size:  # the last page of a range may have any length
             self._history.record_length(len(keys))
         if is_end:
             self._end(segment)

@@ -56,6 +56,18 @@ def test_page_as_long_as_the_longest_proves_itself_and_a_shorter_one_does_not() 
         assert plan.rate_page(request, [6, 7], None) is Evidence.UNPROVEN
 
 
+def test_page_of_a_smaller_size_does_not_prove_another_as_short_as_it() -> None:
+    """It was as long as requested, so the server has no smaller page size of its own."""
+    plan = RangePlan(2, ranges=1, ordered=False, left=[KeyRange(0, 1000)])
+    plan.fail_page(next_request(plan), "failure", may_be_page_size=True)
+    request = next_request(plan)
+    assert request.size == 1
+    plan.receive_page(request, [1], None)
+    request = next_request(plan)
+    assert request.size == 2
+    assert plan.rate_page(request, [5], None) is Evidence.UNPROVEN
+
+
 def test_no_range_is_requested_before_the_highest_key_is_known() -> None:
     plan = RangePlan(2, ranges=3, ordered=False)
     plan.receive_page(next_request(plan), [1, 2], 1000)
