@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import json
+import math
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -21,6 +23,7 @@ from aiwyn_async.models import Id
 from aiwyn_async.sandbox import Sandbox
 from aiwyn_async.sync import sync
 from cancelling import run_cancelled
+from duckdb_files import query
 from looking_inside import assert_nothing_is_held, open_files, until
 
 MAX_POINTS = int(os.environ.get("AIWYN_CANCELLED_POINTS", "20"))
@@ -51,7 +54,7 @@ async def cancel_at_each_point(
     points = await run_cancelled(job(), 0)
     await check(0)
     before = asyncio.all_tasks()
-    step = max(1, points // MAX_POINTS)
+    step = math.ceil(points / MAX_POINTS)
     cancelled = 0
     for at in range(1, points + 1, step):
         await run_cancelled(job(), at)
@@ -74,12 +77,12 @@ def read_keys(path: Path) -> list[int]:
         case ".parquet":
             return [int(key) for key in pq.read_table(path).column("id").to_pylist()]
         case ".duckdb":
-            with duckdb.connect(path) as database:
-                return [row[0] for row in database.execute("SELECT id FROM invoices").fetchall()]
-        case suffix:
-            reader = "read_csv" if suffix == ".csv" else "read_json"
-            with duckdb.connect() as database:
-                return [row[0] for row in database.execute(f"SELECT id FROM {reader}('{path}')").fetchall()]
+            return [key for (key,) in query(path, "SELECT id FROM invoices")]
+        case ".csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                return [int(row["id"]) for row in csv.DictReader(file)]
+        case _:
+            return [json.loads(line)["id"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".duckdb", ".csv", ".jsonl", ""])
@@ -122,9 +125,7 @@ async def test_cancelled_sync_is_completed_by_the_next(
 
     async def check(at: int) -> None:
         await job()
-        with duckdb.connect(target) as database:
-            query = "SELECT id, status FROM invoices WHERE _deleted_at IS NULL ORDER BY id"
-            table = database.execute(query).fetchall()
+        table = query(target, "SELECT id, status FROM invoices WHERE _deleted_at IS NULL ORDER BY id")
         assert table == box.query("SELECT id, status FROM invoices ORDER BY id")
         if at % 3 == 0:  # the next one is a first run; in between, rows change
             target.unlink()
