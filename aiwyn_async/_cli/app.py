@@ -165,7 +165,7 @@ def _usage_text(error: CycloptsError) -> str:
         text = f"unknown option {name!r}; {_ELSEWHERE[name]}"
     elif isinstance(error, UnusedCliTokensError):
         text = f"unexpected argument {unused[0]!r}"
-    elif isinstance(error, MissingArgumentError) and unused[0][:1] not in {"", "-"}:
+    elif isinstance(error, MissingArgumentError) and error.argument and unused[0][:1] not in {"", "-"}:
         text = f"unexpected argument {unused[0]!r}; {error.argument.name} is missing"
     elif isinstance(error, UnknownCommandError) and unused[0].startswith("-"):
         text = f"unknown option {unused[0]!r} before the command; options follow their command"
