@@ -166,7 +166,8 @@ class Pull(ReportedRead[RowT, PullReport]):
     def _fingerprint(self) -> str:
         """Of the query, and of the shape of a row: rows of two shapes must not be joined."""
         path, query = self.query.path, self.query.pull_fingerprint()
-        rows = _shape_fingerprint(path, self.row_type)
+        row_type: Any = self.row_type
+        rows = _shape_fingerprint(path, row_type)
         return f"{fingerprint(path, {'query': query, 'server': self.query.server})}.{rows}"
 
 
