@@ -22,7 +22,7 @@ from aiwyn_async._decoding.values import DECODING_ERRORS
 from aiwyn_async.errors import DecodeError
 from aiwyn_async.models.invoices import Invoice
 
-EXAMPLES = int(os.environ.get("AIWYN_BLOCKS_EXAMPLES", "75"))
+EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "75"))
 PLAIN = Envelope(("deid_invoice",), ("deid_invoice_aggregate", "aggregate", "count"))
 WRAPPED = Envelope(("data", "deid_invoice"), ("data", "deid_invoice_aggregate", "aggregate", "count"))
 

@@ -21,7 +21,7 @@ from documented import WITH_PATH
 schemathesis: Any = pytest.importorskip("schemathesis")
 checks: Any = pytest.importorskip("schemathesis.specs.openapi.checks")
 
-EXAMPLES = int(os.environ.get("AIWYN_OPENAPI_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("AIWYN_EXAMPLES", "5"))
 """Requests per operation and mode; each takes 50 ms to generate."""
 ROOT = Path(__file__).parents[2]
 DESCRIPTION: dict[str, Any] = json.loads(DESCRIPTION_FILE.read_bytes())
