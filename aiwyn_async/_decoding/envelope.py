@@ -27,6 +27,7 @@ NOT_ROWS: Final = frozenset({"errors", "warnings", "error", "meta"})
 
 _STATUS_KEYS: Final = frozenset({"status", "statuscode"})
 _FAILURES: Final = frozenset({"error", "fail"})
+_NOT_FOUND: Final = 404
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -141,28 +142,29 @@ def _api_error(errors: Any) -> ApiError:
     return ApiError(f"the API returned an error: {_first_message(errors)}", errors=errors)
 
 
-def raise_for_failure(body: bytes) -> None:
-    """Raise ``ApiError`` if a page without rows, or ``data`` or ``meta`` in it, says that the request failed.
+def failure_of(body: bytes) -> ApiError | None:
+    """Return the error of a page without rows if it, or ``data`` or ``meta`` in it, says that it failed.
 
-    A ``message`` does not say so: it may be that there are no rows.
+    A ``message`` does not say so, nor a status of 404: it may be that there are no rows.
     """
     try:
         top: Any = _decode_untyped(body)
     except DECODING_ERRORS:
-        return
+        return None
     for path in ((), ("data",), ("meta",), ("data", "meta")):
         layer = _walk(top, path)
         for key, value in cast("dict[str, Any]", layer).items() if isinstance(layer, dict) else ():
             name = key.lower().replace("_", "")
             if name in {"error", "errors"} and value:
-                raise _api_error(value)
+                return _api_error(value)
             if name in _STATUS_KEYS and _is_failure(value):
-                raise ApiError(f"the API returned no rows and {key} {value}", errors=top)
+                return ApiError(f"the API returned no rows and {key} {value}", errors=top)
+    return None
 
 
 def _is_failure(status: object) -> bool:
-    number = parse_count(status)
-    return 400 <= number < 600 if number is not None else str(status).lower() in _FAILURES
+    code = parse_count(status)
+    return str(status).lower() in _FAILURES if code is None else 400 <= code < 600 and code != _NOT_FOUND
 
 
 def _first_message(errors: Any) -> str:

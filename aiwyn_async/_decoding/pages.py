@@ -18,10 +18,10 @@ from aiwyn_async._decoding.chosen_fields import ChosenRows
 from aiwyn_async._decoding.envelope import (
     Envelope,
     envelope_decoder,
+    failure_of,
     find_envelope,
     is_empty_page,
     parse_count,
-    raise_for_failure,
     split_layers,
 )
 from aiwyn_async._decoding.key_case import strip_indexes
@@ -85,6 +85,7 @@ class DecodedRows(msgspec.Struct, Generic[RowT]):
         is_malformed: a row is not JSON; the same request may return a well-formed page.
         was_slow: the page could not be decoded in one call, because of values in its rows.
         is_elsewhere: the rows are under another key than those of the page before, or than is declared.
+        failure: the error of a page without rows and without a count that says that the request failed.
     """
 
     rows: list[RowT]
@@ -95,6 +96,7 @@ class DecodedRows(msgspec.Struct, Generic[RowT]):
     is_malformed: bool = False
     was_slow: bool = False
     is_elsewhere: bool = False
+    failure: ApiError | None = None
 
 
 class RowBlocks(Generic[RowT]):
@@ -162,7 +164,7 @@ class PageDecoder(Generic[RowT]):
             page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
             if page is not None and (page.count is not None or self._has_searched):
-                return page if page.rows else _unless_failed(page, body)
+                return page if page.rows else _with_failure(page, body)
             unknown = {} if page is None else page.unknown
         rows_at = self.rows_at
         try:
@@ -171,7 +173,7 @@ class PageDecoder(Generic[RowT]):
             if page is not None:  # its count could not be searched for, beside a row that is not JSON
                 return page
             if is_empty_page(body, self._envelope or self._declared):
-                return _unless_failed(DecodedRows([], 0, []), body)
+                return _with_failure(DecodedRows([], 0, []), body)
             raise
         self._has_searched = True
         page = self._decode_as(self._envelope, body)
@@ -180,7 +182,7 @@ class PageDecoder(Generic[RowT]):
             raise DecodeError("the response does not have the envelope that its keys indicate")
         page.unknown = unknown | page.unknown
         page.is_elsewhere = self.rows_at != rows_at
-        return page if page.rows else _unless_failed(page, body)
+        return page if page.rows else _with_failure(page, body)
 
     def decode_blocks(self, pieces: Sequence[bytes]) -> RowBlocks[RowT] | None:
         """Decode a page block by block; return None if it must be decoded as a whole.
@@ -308,9 +310,10 @@ class PageDecoder(Generic[RowT]):
                 unknown[key] = index
 
 
-def _unless_failed(page: DecodedRows[RowT], body: bytes) -> DecodedRows[RowT]:
-    """Return a page without rows, which ends a read, unless its envelope says that the request failed."""
-    raise_for_failure(body)
+def _with_failure(page: DecodedRows[RowT], body: bytes) -> DecodedRows[RowT]:
+    """Note whether the envelope of a page without rows, which ends a read, says that the request failed."""
+    if not page.bad and not page.count:
+        page.failure = failure_of(body)
     return page
 
 

@@ -83,7 +83,10 @@ class Pager(ReportedRead[RowT, ListReport]):
         one: Pager[RowT] = self._with(limit=yielded + 1)
         rows = await one.collect()
         if not rows and one.report.bad_rows:
-            return await super().first()
+            async with aclosing(self.pages()) as pages:
+                async for page in pages:
+                    if page.items:
+                        return page.items[0]
         return rows[0] if rows else None
 
     async def count(self) -> int:

@@ -81,7 +81,7 @@ class PageReader(Generic[RowT]):
         return PageDecoder(dict, self._envelope)
 
     async def read(self, response: Response, again: Callable[[], Awaitable[Response]]) -> DecodedPage[RowT]:
-        """Decode a response; one that is not JSON or not of this query is requested ``again``, once.
+        """Decode a response; one that failed or is not of this query is requested ``again``, once.
 
         Raises:
             PaginationError: a row does not meet a condition on ids.
@@ -95,11 +95,14 @@ class PageReader(Generic[RowT]):
         except DecodeError as error:
             if not error.malformed:
                 raise  # else it may have been truncated in transit
-        if rows is None or rows.is_malformed or violations or (rows.is_elsewhere and self._has_read):
+        is_elsewhere = rows is not None and rows.is_elsewhere and self._has_read
+        if rows is None or rows.is_malformed or rows.failure or violations or is_elsewhere:
             if rows is not None and rows.unknown:  # noted once for all responses
                 self._note_unknown(rows, self._keys_of(rows, response))
             response = await repeated(response, again())
             rows, violations = self._rows_and_violations(response)
+        if rows.failure is not None:
+            raise self._session.attach_request(rows.failure, self._request, response)
         for violation, is_of_id in violations:
             if is_of_id:  # more rows than those with null lose none
                 raise PaginationError(

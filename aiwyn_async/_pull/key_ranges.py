@@ -117,8 +117,11 @@ class PageHistory:
         self.rejected.update(key for key in keys if isinstance(key, int))
 
     def record_highest(self, keys: Sequence[Id | None], after: Id | None) -> None:
-        """Record the highest key, requested after the row with the key ``after``."""
-        if _is_not_above(after, keys):
+        """Record the highest key, requested after the row with the key ``after``.
+
+        It is doubted only if each page had one row, which shows no order.
+        """
+        if _is_not_above(after, keys) and all(low == high for low, high in self._received):
             self._end_key = after
 
     def doubts_highest(self) -> bool:

@@ -301,7 +301,9 @@ class RangeReader(Generic[RowT]):
         if keys and self.report.rows_received == 1 and self._yielded.has_all(keys):
             with suppress(RequestError):
                 if not await self._client.is_alone(keys[0], request):
-                    raise KeyFilterIgnored("the server did not order rows by descending key")
+                    keys = await self._client.request_keys(request)  # a row may have been inserted
+                    if self._yielded.has_all(keys):
+                        raise KeyFilterIgnored("the server did not order rows by descending key")
         self._plan.receive_last_key(keys)
 
     async def _finish(self) -> None:
@@ -329,8 +331,7 @@ class RangeReader(Generic[RowT]):
             count = max(count, await self._client.request_count(None) or 0)
         report.total_count_at_end = count
         surplus = (count or 0) - report.rows_yielded
-        if has_keyless:
-            report.unaccounted_rows = max(1, surplus)
+        report.unaccounted_rows = int(has_keyless)
         if surplus <= 0 or report.missing or has_keyless:
             return
         if last_key is not None:
@@ -341,10 +342,9 @@ class RangeReader(Generic[RowT]):
         report.unaccounted_rows = max(0, surplus)
 
     async def _count_at_end(self) -> tuple[int | None, bool]:
-        """Return the server's count, and whether there are rows without a key, which no range has."""
-        client = self._client
+        """Return the server's count, and whether a descending order begins with rows without a key."""
         try:
-            response = await client.send(RangeRequest(purpose="last"))  # a descending order begins with them
+            response = await self._client.send(RangeRequest(purpose="last", once=True))
         except RequestError:
-            return await client.request_count(None), False
-        return client.read_count(response), None in client.read_keys(response)
+            return await self._client.request_count(None), False
+        return self._client.read_count(response), None in self._client.read_keys(response)

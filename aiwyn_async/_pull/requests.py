@@ -17,6 +17,7 @@ from aiwyn_async.errors import (
     ApiError,
     AuthenticationError,
     DecodeError,
+    InvalidRequestError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
@@ -126,10 +127,14 @@ class RangeClient:
     async def is_alone(self, key: Id | None, within: RangeRequest) -> bool:
         """Return whether a range has no other key than the one that is its lowest and its highest.
 
-        A server that ignores the order, and returns one row, returns the same row for either.
+        A server that ignores the order, and returns one row, returns the same row for either. One that
+        ignores or refuses the condition shows nothing, and is believed.
         """
         others = RangeRequest(purpose="end", after=within.after, until=within.until, other_than=key)
-        return set(await self.request_keys(others)) <= {key}  # itself, if the server ignores the condition
+        try:
+            return set(await self.request_keys(others)) <= {key}
+        except InvalidRequestError:
+            return True
 
     async def request_count(self, until: Id | None) -> int | None:
         """Return the server's count of rows with keys up to ``until``, or None."""

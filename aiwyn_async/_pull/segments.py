@@ -15,12 +15,13 @@ Purpose = Literal["page", "last", "first", "count", "probe", "end"]
 
 
 class RangeRequest(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """A request for rows with keys above ``after``, up to ``until``, ``other_than`` one, in key order.
+    """A request for rows with keys above ``after``, up to ``until``, in key order.
 
     Attributes:
         purpose: "page" reads rows of a segment; "last" and "first" read one row at either end of the list,
             which also shows that the server responds; "count" reads the number of rows; "probe" tests whether
             the row after a key can be read; "end" reads the last rows of a range in descending order.
+        other_than: a key that the rows do not have, or None.
         size: rows requested.
         page: how many pages of that size to skip, or None.
         segment: the segment that a page or a probe belongs to.

@@ -114,6 +114,7 @@ FAILURES = [
 ]
 NO_FAILURES = [
     b'"statusCode":200',
+    b'"status":404',
     b'"status":"ok"',
     b'"status":1001',
     b'"status":null',
@@ -135,20 +136,27 @@ NO_FAILURES = [
         b'{"data":{"invoice":[],%b}}',
     ],
 )
-def test_page_without_rows_that_says_it_failed_is_an_error(page: bytes, failure: bytes) -> None:
-    with pytest.raises(ApiError):
-        decode(page % failure)
+def test_page_without_rows_may_say_that_it_failed(page: bytes, failure: bytes) -> None:
+    assert isinstance(decode(page % failure).failure, ApiError)
 
 
-def test_null_with_a_count_of_zero_that_says_it_failed_is_an_error() -> None:
-    count = b'"deid_invoice_aggregate":{"aggregate":{"count":0}}'
-    with pytest.raises(ApiError, match="no rows and status error"):
-        decode(b'{"deid_invoice":null,"status":"error",' + count + b"}")
+def test_null_with_a_count_of_zero_may_say_that_it_failed() -> None:
+    count = b'"deid_invoice_aggregate":{"aggregate":{"count":%d}}'
+    page = b'{"deid_invoice":null,"status":"error",' + count + b"}"
+    assert "no rows and status error" in str(decode(page % 0).failure)
+    assert decode(page.replace(b"null", b"[]") % 30).failure is None  # its count proves that it did not
+
+
+def test_page_of_bad_rows_did_not_fail() -> None:
+    page = decode(b'{"deid_invoice":[{"id":[]}],"status":"error"}')
+    assert page.bad
+    assert page.failure is None
 
 
 @pytest.mark.parametrize("extra", NO_FAILURES)
 def test_page_without_rows_may_have_other_keys(extra: bytes) -> None:
-    assert decode(b'{"deid_invoice":[],' + extra + b"}").rows == []
+    page = decode(b'{"deid_invoice":[],' + extra + b"}")
+    assert (page.rows, page.failure) == ([], None)
 
 
 def test_decode_raises_for_undecodable_error() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aiwyn_async import AiwynClient
+from aiwyn_async import AiwynClient, ApiError
 from aiwyn_async._pagination.pager import Pager
 from aiwyn_async.sandbox import Sandbox, Variant
 from aiwyn_async.testing import FakeClock
@@ -99,6 +99,37 @@ async def test_response_of_another_resource_is_requested_again(
             read = getattr(client.invoices, verb)(page_size=4).decode_as(dict)
             received, is_complete = await keys_received(read)
             assert (sorted(received), is_complete) == ([*range(30)], True), position
+
+
+class FailedPage(OneFault):
+    """One response is an empty page that says that it failed; or all from there on."""
+
+    def __init__(self, at: int, *, for_good: bool = False) -> None:
+        super().__init__(numbered(range(30)), None, at, counted=False)
+        self._for_good = for_good
+
+    def _faulty_page(self, fields: dict[str, Any], number: int) -> bytes:
+        has_failed = number == self.at or (self._for_good and number > (self.at or 0))
+        page = b'{"deid_invoice":[],"statusCode":500}'
+        return page if has_failed else super()._faulty_page(fields, number)
+
+
+@pytest.mark.parametrize("verb", ["list", "search", "pull"])
+async def test_empty_page_that_says_it_failed_is_requested_again(clock: FakeClock, verb: str) -> None:
+    for position in range(8):
+        async with serving(FailedPage(position), clock) as client:
+            failing = getattr(client.invoices, verb)(page_size=4).decode_as(dict)
+            received, is_complete = await keys_received(failing)
+            assert (sorted(received), is_complete) == ([*range(30)], True), position
+
+
+@pytest.mark.parametrize("verb", ["list", "search"])
+async def test_empty_page_that_says_twice_it_failed_is_an_error(clock: FakeClock, verb: str) -> None:
+    for position in range(8):
+        async with serving(FailedPage(position, for_good=True), clock) as client:
+            with pytest.raises(ApiError, match="no rows and") as caught:
+                await getattr(client.invoices, verb)(page_size=4).collect()
+            assert caught.value.path
 
 
 async def test_repeated_first_page_does_not_end_a_list_whose_server_counts_pages(clock: FakeClock) -> None:
