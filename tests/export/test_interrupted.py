@@ -251,12 +251,16 @@ def test_forked_process_neither_holds_nor_removes_the_folder_of_an_export(tmp_pa
         warnings.simplefilter("ignore")  # that other threads run while forking
         child = os.fork()
     if not child:
-        lock.release()
-        os.write(to_parent, b"released")
-        os.close(to_child)
-        os.read(from_parent, 1)
-        os._exit(0)
-    os.read(from_child, 8)
+        code = 1
+        try:
+            lock.release()
+            os.write(to_parent, b"released")
+            os.close(to_child)
+            os.read(from_parent, 1)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.read(from_child, 8) == b"released"
     assert folder.exists()
     with pytest.raises(ExportError, match="another export is writing"):
         FolderLock(folder).acquire()

@@ -68,7 +68,7 @@ LACKS = [
     [
         *((lack, ".jsonl") for lack in LACKS),
         # Their files are written in other ways; what a code means is the same for all.
-        *itertools.product([LACKS[0], LACKS[4], LACKS[8]], [".parquet", ".duckdb"]),
+        *itertools.product({lack[0]: lack for lack in LACKS}.values(), [".parquet", ".duckdb"]),
     ],
 )
 async def test_export_warns_once_about_a_missing_disk_operation(

@@ -26,7 +26,7 @@ from cancelling import run_cancelled
 from duckdb_files import query
 from looking_inside import assert_nothing_is_held, open_files, until
 
-MAX_POINTS = int(os.environ.get("AIWYN_CANCELLED_POINTS", "20"))
+MAX_POINTS = int(os.environ.get("AIWYN_CANCELLED_POINTS", "40"))
 """Points at which each job is cancelled; the longest has 36."""
 RECORDS = [{"type": "TEST", "systemRef": number, "attributes": {}} for number in range(25)]
 

@@ -194,7 +194,6 @@ def test_openapi_references_resolve() -> None:
     assert not missing
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 def test_sandbox_responds_as_described(served: Served, method: str, path: str, mode: str) -> None:
