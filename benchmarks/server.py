@@ -60,6 +60,8 @@ class Conditions(msgspec.Struct):
                     last = min(last, value + 1)
                 case "_eq":
                     first, last = max(first, value), min(last, value + 1)
+                case "_neq":
+                    pass  # not a bound; a pull asks for others than the only row, and accepts that row
                 case _:
                     raise ValueError(f"the page server does not know {operator}")
         for condition in self.all_of:

@@ -22,7 +22,10 @@ HEADER_SIZE: Final = 4096
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
 NO_PROGRESS_BAR: Final = "SET enable_progress_bar = false"
-"""In a notebook and in ``python -c``, DuckDB writes one to stdout by default."""
+"""In a notebook and in ``python -c``, DuckDB writes one to stdout by default.
+
+In a notebook without ipywidgets, which shows none, it raises ``InvalidInputException``.
+"""
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""

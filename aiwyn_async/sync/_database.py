@@ -97,7 +97,8 @@ class DatabaseFile:
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
-        connection.execute(NO_PROGRESS_BAR)
+        with contextlib.suppress(duckdb.InvalidInputException):
+            connection.execute(NO_PROGRESS_BAR)
         return connection
 
     @property

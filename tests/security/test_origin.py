@@ -34,7 +34,7 @@ async def test_urls_in_responses_are_never_requested(connect: Callable[..., Aiwy
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(TEXTS, TEXTS)
+@given(TEXTS, TEXTS.filter(str.strip))  # an empty filter is refused
 async def test_text_of_filters_arrives_as_it_is(
     connect: Callable[..., AiwynClient], text: str, status: str
 ) -> None:
@@ -42,13 +42,13 @@ async def test_text_of_filters_arrives_as_it_is(
     async with FaultServer([READ, response]) as server:
         aiwyn = connect(server.url)
         await aiwyn.invoices.search(F.description == text)
-        await aiwyn.invoices.list(status=status or "x")
+        await aiwyn.invoices.list(status=status)
     searched, listed = (
         next(json.loads(sent.body) for sent in server.requests if sent.target.endswith(path))
         for path in ("/invoices/search", "/invoices")
     )
     assert searched["where"] == {"description": {"_eq": text}}
-    assert listed["status"] == (status or "x")
+    assert listed["status"] == status
     assert {sent.target for sent in server.requests} == {"/gql/v1/invoices/search", "/gql/v1/invoices"}
 
 

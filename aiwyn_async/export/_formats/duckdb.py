@@ -176,7 +176,8 @@ def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions": False,  # download nothing
     }
     connection = duckdb.connect(":memory:", config=options)
-    connection.execute(NO_PROGRESS_BAR)
+    with contextlib.suppress(duckdb.InvalidInputException):
+        connection.execute(NO_PROGRESS_BAR)
     return connection
 
 
