@@ -238,4 +238,5 @@ async def test_synced_table_equals_the_firm_or_a_problem_says_why(chunk: int, tm
     print(f"\nchunk {chunk}: {dict(sorted(counts.items()))}")  # noqa: T201 (for a run of many seeds)
     assert not any(name.endswith("different, complete") for name in counts)
     plain = {name: count for name, count in counts.items() if name.startswith("plain")}
-    assert plain["plain: equal, complete"] >= 0.97 * sum(plain.values())
+    # One of the 20 syncs of a part may name a problem: 3 % of those of the parts together.
+    assert sum(plain.values()) - plain["plain: equal, complete"] <= max(1, 0.03 * sum(plain.values()))
