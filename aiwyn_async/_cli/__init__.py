@@ -65,10 +65,13 @@ def _end_threads(code: int) -> None:
     for each in others:
         with contextlib.suppress(RuntimeError):  # a signal interrupted its start
             each.join(max(0, end - time.monotonic()))
-    if not set(others).isdisjoint(threading.enumerate()):
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, AttributeError):  # full, or closed
-                stream.flush()
+    must_exit = not set(others).isdisjoint(threading.enumerate())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, AttributeError):  # full, or closed: the interpreter would exit with 120
+            must_exit = True
+    if must_exit:
         os._exit(code)
 
 
