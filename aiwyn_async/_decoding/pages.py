@@ -164,7 +164,7 @@ class PageDecoder(Generic[RowT]):
             page = self._decode_chosen(body) or self._decode_as(self._envelope, body)
             # The count may be under an undeclared key; one page is searched for it.
             if page is not None and (page.count is not None or self._has_searched):
-                return page if page.rows else _with_failure(page, body)
+                return _with_failure(page, body)
             unknown = {} if page is None else page.unknown
         rows_at = self.rows_at
         try:
@@ -182,7 +182,7 @@ class PageDecoder(Generic[RowT]):
             raise DecodeError("the response does not have the envelope that its keys indicate")
         page.unknown = unknown | page.unknown
         page.is_elsewhere = self.rows_at != rows_at
-        return page if page.rows else _with_failure(page, body)
+        return _with_failure(page, body)
 
     def decode_blocks(self, pieces: Sequence[bytes]) -> RowBlocks[RowT] | None:
         """Decode a page block by block; return None if it must be decoded as a whole.
@@ -312,7 +312,7 @@ class PageDecoder(Generic[RowT]):
 
 def _with_failure(page: DecodedRows[RowT], body: bytes) -> DecodedRows[RowT]:
     """Note whether the envelope of a page without rows, which ends a read, says that the request failed."""
-    if not page.bad and not page.count:
+    if not (page.rows or page.bad or page.count):
         page.failure = failure_of(body)
     return page
 
