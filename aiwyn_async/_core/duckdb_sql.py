@@ -8,7 +8,9 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
+
+import duckdb
 
 from aiwyn_async._core.files import NO_LOCKS
 from aiwyn_async.errors import ConfigurationError
@@ -21,11 +23,6 @@ HEADER_SIZE: Final = 4096
 """A checkpoint writes the next content of the file, and then replaces the older one of two headers."""
 STORAGE_VERSION: Final = "v1.2.0"
 """Of new files; readable by DuckDB 1.2 and later."""
-NO_PROGRESS_BAR: Final = "SET enable_progress_bar = false"
-"""In a notebook and in ``python -c``, DuckDB writes one to stdout by default.
-
-In a notebook without ipywidgets, which shows none, it raises ``InvalidInputException``.
-"""
 
 IN_USE: Final = ("Could not set lock", "Unique file handle conflict", "already attached")
 """Words of DuckDB's errors if a file is in use; the class of those errors differs between its releases."""
@@ -34,6 +31,14 @@ FileId = tuple[int, int] | str
 HELD: Final[list[FileId]] = []
 """The database files that this process opens for writing, once per user."""
 _LACKS_LOCKS: Final = ("File locks are not supported", *map(os.strerror, NO_LOCKS))
+
+
+def connect_in_memory(options: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory which, unlike by default, writes no progress bar to stdout in a notebook."""
+    connection = duckdb.connect(config=options)
+    with contextlib.suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets, which shows none
+        connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def explain(error: Exception, path: Path, otherwise: str) -> str:

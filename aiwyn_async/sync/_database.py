@@ -21,11 +21,11 @@ from aiwyn_async._core.duckdb_sql import (
     HEADER_SIZE,
     HELD,
     IN_USE,
-    NO_PROGRESS_BAR,
     FileId,
     attach_existing,
     attach_new,
     check_held_once,
+    connect_in_memory,
     content_ids,
     explain,
     file_id,
@@ -96,10 +96,7 @@ class DatabaseFile:
 
     @functools.cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(config=OPTIONS)  # takes 10 to 20 ms
-        with contextlib.suppress(duckdb.InvalidInputException):
-            connection.execute(NO_PROGRESS_BAR)
-        return connection
+        return connect_in_memory(OPTIONS)  # takes 10 to 20 ms
 
     @property
     def _log(self) -> Path:

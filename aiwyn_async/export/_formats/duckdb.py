@@ -18,10 +18,10 @@ import duckdb
 import pyarrow as pa
 
 from aiwyn_async._core.duckdb_sql import (
-    NO_PROGRESS_BAR,
     attach_existing,
     attach_new,
     check_names_differ,
+    connect_in_memory,
     explain,
     hold,
     identifier,
@@ -175,10 +175,7 @@ def _connect(spill_beside: Path) -> duckdb.DuckDBPyConnection:
         "temp_directory": f"{spill_beside}.spill",
         "autoinstall_known_extensions": False,  # download nothing
     }
-    connection = duckdb.connect(":memory:", config=options)
-    with contextlib.suppress(duckdb.InvalidInputException):
-        connection.execute(NO_PROGRESS_BAR)
-    return connection
+    return connect_in_memory(options)
 
 
 @contextlib.contextmanager
